@@ -1,0 +1,153 @@
+// Package config holds what a person may set about one Mayfly, its defaults, and the rules that it must keep.
+// Commands fill it from flags; internal/daemon hands each component its own part.
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Environment variables that stand in for --data-dir and --run-dir in every verb.
+const (
+	DataDirEnv = "MAYFLY_DATA_DIR"
+	RunDirEnv  = "MAYFLY_RUN_DIR"
+)
+
+// maxRunDir keeps the longest socket below RunDir, a Pod monitor's, within the 107 bytes of unix(7).
+const maxRunDir = 107 - 44
+
+// Instance is one Mayfly on a machine. Instances run side by side when their directories, addresses and Pod
+// networks differ.
+type Instance struct {
+	// DataDir holds all that must survive a reboot: etcd, images, Pod directories, keys.
+	DataDir string
+	// RunDir holds sockets and what dies with the machine's power.
+	RunDir string
+	// Listen is the host:port of the Kubernetes API.
+	Listen string
+	// Kubeconfig is the file to write for the administrator.
+	Kubeconfig string
+	// PodCIDRs are the networks that Pods get their addresses from: one IPv4, one IPv6, or both.
+	PodCIDRs []string
+	// NodeName is the name of the Node object of this machine.
+	NodeName string
+	// LogLevel is debug, info, warn or error; LogFormat text or json.
+	LogLevel, LogFormat string
+}
+
+// Default is the one instance that a machine with a single Mayfly has.
+func Default() Instance {
+	return Instance{
+		DataDir:   fromEnv(DataDirEnv, "/var/lib/mayfly"),
+		RunDir:    fromEnv(RunDirEnv, "/run/mayfly"),
+		Listen:    "127.0.0.1:6443",
+		PodCIDRs:  []string{"10.88.0.0/16"},
+		NodeName:  defaultNodeName(),
+		LogLevel:  "info",
+		LogFormat: "text",
+	}
+}
+
+func fromEnv(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+func defaultNodeName() string {
+	name, err := os.Hostname()
+	if err != nil || len(validation.IsDNS1123Subdomain(strings.ToLower(name))) > 0 {
+		return "mayfly"
+	}
+	return strings.ToLower(name)
+}
+
+// ID tells this instance from the others on the machine: eight hexadecimal digits that depend on the data
+// directory alone. Bridges, tables and cgroups carry it in their names.
+func (i Instance) ID() string {
+	sum := sha256.Sum256([]byte(filepath.Clean(i.DataDir)))
+	return hex.EncodeToString(sum[:4])
+}
+
+// CgroupRoot is the cgroup, below each hierarchy's root, that holds all Pods of the instance.
+func (i Instance) CgroupRoot() string { return "/mayfly-" + i.ID() }
+
+// ImageSocket is the unix socket of the image API.
+func (i Instance) ImageSocket() string { return filepath.Join(i.RunDir, "image.sock") }
+
+// RuntimeSocket is the unix socket of the CRI.
+func (i Instance) RuntimeSocket() string { return filepath.Join(i.RunDir, "cri.sock") }
+
+// Complete makes paths absolute and fills what follows from other values.
+func (i *Instance) Complete() error {
+	var errs []error
+	if i.Kubeconfig == "" {
+		i.Kubeconfig = filepath.Join(i.DataDir, "admin.kubeconfig")
+	}
+	for _, p := range []*string{&i.DataDir, &i.RunDir, &i.Kubeconfig} {
+		absolute, err := filepath.Abs(*p)
+		errs = append(errs, err)
+		*p = absolute
+	}
+	return errors.Join(errs...)
+}
+
+// Validate tells all that is wrong, each with the flag to change.
+func (i Instance) Validate() error {
+	errs := []error{i.validateListen(), i.validatePodCIDRs()}
+	if problems := validation.IsDNS1123Subdomain(i.NodeName); len(problems) > 0 {
+		errs = append(errs, fmt.Errorf("--node-name %q: %s", i.NodeName, strings.Join(problems, "; ")))
+	}
+	if i.DataDir == i.RunDir {
+		errs = append(errs, fmt.Errorf("--data-dir and --run-dir are both %s: give each its own directory", i.DataDir))
+	}
+	if len(i.RunDir) > maxRunDir {
+		errs = append(errs, fmt.Errorf("--run-dir %s is longer than %d bytes, so sockets in it would not fit: choose a shorter path", i.RunDir, maxRunDir))
+	}
+	return errors.Join(errs...)
+}
+
+func (i Instance) validateListen() error {
+	host, port, err := net.SplitHostPort(i.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen %q is not HOST:PORT: %w", i.Listen, err)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return fmt.Errorf("--listen %q: %w", i.Listen, err)
+	}
+	if host != "" && net.ParseIP(host) == nil && host != "localhost" {
+		return fmt.Errorf("--listen %q: %q is not an IP address", i.Listen, host)
+	}
+	return nil
+}
+
+func (i Instance) validatePodCIDRs() error {
+	if len(i.PodCIDRs) == 0 || len(i.PodCIDRs) > 2 {
+		return fmt.Errorf("--pod-cidr takes one network, or one of IPv4 and one of IPv6, not %d", len(i.PodCIDRs))
+	}
+	var families []bool
+	for _, cidr := range i.PodCIDRs {
+		prefix, err := netip.ParsePrefix(cidr)
+		if err != nil {
+			return fmt.Errorf("--pod-cidr %q is not a network such as 10.88.0.0/16: %w", cidr, err)
+		}
+		if host := prefix.Addr().BitLen() - prefix.Bits(); host < 3 {
+			return fmt.Errorf("--pod-cidr %s has no room for Pods", cidr)
+		}
+		families = append(families, prefix.Addr().Is4())
+	}
+	if len(families) == 2 && families[0] == families[1] {
+		return fmt.Errorf("--pod-cidr %s: two networks must be of different families", strings.Join(i.PodCIDRs, ","))
+	}
+	return nil
+}
