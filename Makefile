@@ -1,0 +1,87 @@
+# Mayfly. `make help` lists the targets.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+export CGO_ENABLED := 0
+export GOTOOLCHAIN ?= local
+
+COMMIT     := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+STATE      := $(shell test -z "$$(git status --porcelain 2>/dev/null)" && echo clean || echo dirty)
+# Reproducible: the date of the commit, not of the build.
+BUILD_DATE := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo 1970-01-01T00:00:00Z)
+KUBERNETES := 1.37.2
+VERSION    := v$(KUBERNETES)+mayfly.$(COMMIT)
+
+V       := k8s.io/component-base/version
+LDFLAGS := -s -w \
+	-X $(V).gitVersion=$(VERSION) -X $(V).gitMajor=1 -X $(V).gitMinor=37 \
+	-X $(V).gitCommit=$(COMMIT) -X $(V).gitTreeState=$(STATE) -X $(V).buildDate=$(BUILD_DATE)
+BUILD   := go build -trimpath -ldflags
+
+# The monitor of a Pod is embedded into mayfly; internal/launch/README.md tells why it is a program of its own.
+MONITOR := internal/launch/embedded/podmonitor
+
+FUZZTIME ?= 20s
+RUNS     ?= 30
+
+.PHONY: build
+build: monitor ## Build bin/mayfly, static
+	@mkdir -p bin
+	$(BUILD) '$(LDFLAGS)' -o bin/mayfly ./cmd/mayfly
+
+.PHONY: monitor
+monitor: ## Build the Pod monitor that is embedded into mayfly
+	@mkdir -p $(dir $(MONITOR))
+	$(BUILD) '-s -w' -o $(MONITOR) ./cmd/podmonitor
+
+.PHONY: tools
+tools: ## Get what the end-to-end tests run: busybox, kubectl 1.32 and 1.20, the test program
+	./hack/tools.sh
+
+.PHONY: demo
+demo: build tools ## Watch ephemeral containers happen: a throw-away Mayfly, real kubectl, every command shown
+	go run ./test/demo
+
+.PHONY: test
+test: test-unit test-e2e ## Run all tests: unit, recorded API cases, end-to-end stories
+
+.PHONY: test-unit
+test-unit: monitor ## Run the unit tests, as root
+	go test ./cmd/... ./internal/... ./test/arch/...
+
+.PHONY: test-e2e
+test-e2e: build tools ## Run the recorded API cases and the end-to-end stories on the built binary, as root
+	go test -count=1 -timeout=20m ./test/harness/... ./test/image/... ./test/contract/... ./test/script/...
+
+.PHONY: bench
+bench: build tools ## Measure speed and memory beside their targets; RUNS=30
+	go run ./test/bench -runs $(RUNS)
+
+.PHONY: lint
+lint: ## Check formatting, vet, and golangci-lint where it is installed
+	@unformatted=$$(gofmt -l cmd internal test hack); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	go vet ./cmd/... ./internal/... ./test/...
+	go test ./test/arch/...
+	@if command -v golangci-lint >/dev/null; then golangci-lint run; else echo "golangci-lint is not installed: its checks did not run"; fi
+
+.PHONY: generate
+generate: monitor ## Generate code anew
+	go generate ./...
+
+.PHONY: verify
+verify: ## Generate anew and fail when anything differs from what is committed
+	./hack/verify.sh
+
+.PHONY: fuzz
+fuzz: monitor ## Run every fuzz target for a while; FUZZTIME=20s
+	./hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
