@@ -1,0 +1,125 @@
+package defaults
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/component-helpers/resource"
+)
+
+const gracePeriod = int64(corev1.DefaultTerminationGracePeriodSeconds)
+
+// SetPod fills in the defaults of a Pod: those of its spec and those that Pods have but Pod templates have not
+// (requests from limits, service links, host ports, pod-level requests).
+func SetPod(pod *corev1.Pod) {
+	SetPodSpec(&pod.Spec)
+	for i := range pod.Spec.Containers {
+		setRequests(&pod.Spec.Containers[i].Resources)
+	}
+	for i := range pod.Spec.InitContainers {
+		setRequests(&pod.Spec.InitContainers[i].Resources)
+	}
+	if pod.Spec.EnableServiceLinks == nil {
+		pod.Spec.EnableServiceLinks = new(corev1.DefaultEnableServiceLinks)
+	}
+	if pod.Spec.HostNetwork {
+		setHostPorts(pod.Spec.Containers)
+		setHostPorts(pod.Spec.InitContainers)
+	}
+	setPodResources(pod)
+	setStatus(&pod.Status)
+}
+
+// SetPodTemplate fills in the defaults of a PodTemplate.
+func SetPodTemplate(t *corev1.PodTemplate) { SetPodSpec(&t.Template.Spec) }
+
+// SetPodSpec fills in the defaults that a Pod's spec and a Pod template's spec share.
+func SetPodSpec(spec *corev1.PodSpec) {
+	// Before anything else: kubectl prints either name, upstream keeps both equal.
+	if spec.ServiceAccountName == "" {
+		spec.ServiceAccountName = spec.DeprecatedServiceAccount
+	}
+	spec.DeprecatedServiceAccount = spec.ServiceAccountName
+	fill(&spec.DNSPolicy, corev1.DNSClusterFirst)
+	fill(&spec.RestartPolicy, corev1.RestartPolicyAlways)
+	fill(&spec.SchedulerName, corev1.DefaultSchedulerName)
+	if spec.SecurityContext == nil {
+		spec.SecurityContext = &corev1.PodSecurityContext{}
+	}
+	if spec.TerminationGracePeriodSeconds == nil {
+		spec.TerminationGracePeriodSeconds = new(gracePeriod)
+	}
+	roundUp(spec.Overhead)
+	if spec.Resources != nil {
+		roundUp(spec.Resources.Limits)
+		roundUp(spec.Resources.Requests)
+	}
+	for i := range spec.Volumes {
+		setVolume(&spec.Volumes[i])
+	}
+	for i := range spec.InitContainers {
+		SetContainer(&spec.InitContainers[i])
+	}
+	for i := range spec.Containers {
+		SetContainer(&spec.Containers[i])
+	}
+	for i := range spec.EphemeralContainers {
+		SetEphemeralContainer(&spec.EphemeralContainers[i])
+	}
+}
+
+// setRequests makes the request of each resource that has only a limit equal to the limit.
+func setRequests(r *corev1.ResourceRequirements) {
+	if len(r.Limits) == 0 {
+		return
+	}
+	if r.Requests == nil {
+		r.Requests = corev1.ResourceList{}
+	}
+	for name, limit := range r.Limits {
+		if _, ok := r.Requests[name]; !ok {
+			r.Requests[name] = limit.DeepCopy()
+		}
+	}
+}
+
+// setHostPorts gives each port of a container on the host's network the same port number on the host.
+func setHostPorts(containers []corev1.Container) {
+	for i := range containers {
+		for j := range containers[i].Ports {
+			if p := &containers[i].Ports[j]; p.HostPort == 0 {
+				p.HostPort = p.ContainerPort
+			}
+		}
+	}
+}
+
+// setPodResources completes partly given pod-level resources from those of the containers.
+func setPodResources(pod *corev1.Pod) {
+	r := pod.Spec.Resources
+	if r == nil || (r.Limits == nil && r.Requests == nil) {
+		return
+	}
+	for name, sum := range resource.AggregateContainerLimits(pod, resource.PodResourcesOptions{}) {
+		if _, ok := r.Limits[name]; !ok && isHugePage(name) && resource.IsSupportedPodLevelResource(name) {
+			put(&r.Limits, name, sum)
+		}
+	}
+	for name, sum := range resource.AggregateContainerRequests(pod, resource.PodResourcesOptions{}) {
+		if _, ok := r.Requests[name]; !ok && resource.IsSupportedPodLevelResource(name) {
+			put(&r.Requests, name, sum)
+		}
+	}
+	for name, limit := range r.Limits {
+		if _, ok := r.Requests[name]; !ok && resource.IsSupportedPodLevelResource(name) {
+			put(&r.Requests, name, limit)
+		}
+	}
+}
+
+func setStatus(s *corev1.PodStatus) {
+	if len(s.HostIPs) == 0 && s.HostIP != "" {
+		s.HostIPs = []corev1.HostIP{{IP: s.HostIP}}
+	}
+	if len(s.PodIPs) == 0 && s.PodIP != "" {
+		s.PodIPs = []corev1.PodIP{{IP: s.PodIP}}
+	}
+}
