@@ -2,6 +2,7 @@ package script
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,6 +38,7 @@ func commands() map[string]command {
 		"daemon-said":  daemonSaid,
 		"corrupt":      corrupt,
 		"background":   background,
+		"as-nobody":    asNobody,
 	}
 }
 
@@ -251,4 +253,34 @@ func background(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = terminal.Expect(args[0], 30*time.Second)
 	fmt.Fprint(ts.Stdout(), terminal.Screen())
 	ts.Check(err)
+}
+
+// as-nobody PROGRAM [arg...] runs a program as a user that is not root.
+func asNobody(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) > 0, "as-nobody PROGRAM [arg...]")
+	cmd, err := prepare(context.Background(), ts, args[0], args[1:]...)
+	ts.Check(err)
+	// The checkout may lie where only root can read.
+	program, err := copyProgram(cmd.Path)
+	ts.Check(err)
+	defer os.RemoveAll(program)
+	cmd.Path, cmd.Dir = program, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+	if err := cmd.Run(); (err != nil) != neg {
+		ts.Fatalf("%s: %v", strings.Join(args, " "), err)
+	}
+}
+
+func copyProgram(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	file, err := os.CreateTemp("/tmp", "mayfly-as-nobody-")
+	if err != nil {
+		return "", err
+	}
+	_, err = file.Write(data)
+	return file.Name(), errors.Join(err, file.Chmod(0o755), file.Close())
 }
