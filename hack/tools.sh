@@ -53,12 +53,12 @@ kubectl132() {
 	[ -x bin/kubectl-1.32 ] && [ bin/kubectl-1.32 -nt test/kubectl132/go.mod ] && return
 	local v=k8s.io/component-base/version
 	echo "tools: building kubectl $kubectl132_version"
-	(cd test/kubectl132 && CGO_ENABLED=0 go build -trimpath \
+	(cd test/kubectl132 && CGO_ENABLED=0 go build -trimpath -buildvcs=false \
 		-ldflags "-s -w -X $v.gitVersion=v$kubectl132_version -X $v.gitMajor=1 -X $v.gitMinor=32" -o ../../bin/kubectl-1.32 .)
 }
 
 program() {
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/testapp ./test/program/app
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/testapp ./test/program/app
 }
 
 busybox
