@@ -23,7 +23,7 @@ LDFLAGS := -s -w \
 BUILD   := go build -ldflags
 
 # The monitor of a Pod is embedded into mayfly; internal/launch/README.md tells why it is a program of its own.
-MONITOR := internal/launch/embedded/podmonitor
+MONITOR := internal/launch/monitor/binary/dist/podmonitor
 
 FUZZTIME ?= 20s
 RUNS     ?= 30
