@@ -1,0 +1,165 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Namespaces makes the namespaces of sandboxes below one run directory.
+type Namespaces struct{ run string }
+
+// NewNamespaces prepares the directories below run.
+func NewNamespaces(run string) (*Namespaces, error) {
+	for _, dir := range []string{"netns", "ns", "shm"} {
+		if err := os.MkdirAll(filepath.Join(run, dir), 0o700); err != nil {
+			return nil, fmt.Errorf("make namespace directory: %w", err)
+		}
+	}
+	return &Namespaces{run: run}, nil
+}
+
+// Wanted says which namespaces a sandbox gets of its own, and what is set inside.
+type Wanted struct {
+	Network, IPC, UTS bool
+	// Hostname is set in the new UTS namespace.
+	Hostname string
+	// Sysctls are set from inside the new namespaces; [CheckSysctls] has accepted them.
+	Sysctls map[string]string
+}
+
+// Paths are where namespaces are bound; empty for those shared with the host.
+type Paths struct{ Network, IPC, UTS string }
+
+// PathsOf returns where the namespaces of a sandbox are, whether they exist or not.
+func (n *Namespaces) PathsOf(id string, want Wanted) Paths {
+	var p Paths
+	if want.Network {
+		p.Network = filepath.Join(n.run, "netns", id)
+	}
+	if want.IPC {
+		p.IPC = filepath.Join(n.run, "ns", id+".ipc")
+	}
+	if want.UTS {
+		p.UTS = filepath.Join(n.run, "ns", id+".uts")
+	}
+	return p
+}
+
+// Make makes the wanted namespaces. After an error nothing is left.
+func (n *Namespaces) Make(id string, want Wanted) (Paths, error) {
+	paths := n.PathsOf(id, want)
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, for it is not of this host any more
+		done <- want.make(paths)
+	}()
+	if err := <-done; err != nil {
+		return Paths{}, errors.Join(fmt.Errorf("make namespaces of sandbox %s: %w", id, err), n.Remove(id))
+	}
+	return paths, nil
+}
+
+// make runs on the thread to be thrown away.
+func (w Wanted) make(paths Paths) error {
+	flags := 0
+	if w.Network {
+		flags |= unix.CLONE_NEWNET
+	}
+	if w.IPC {
+		flags |= unix.CLONE_NEWIPC
+	}
+	if w.UTS {
+		flags |= unix.CLONE_NEWUTS
+	}
+	if flags == 0 {
+		return nil
+	}
+	if err := unix.Unshare(flags); err != nil {
+		return fmt.Errorf("unshare: %w", err)
+	}
+	if w.Network {
+		if err := loopbackUp(); err != nil {
+			return err
+		}
+	}
+	if w.UTS && w.Hostname != "" {
+		if err := unix.Sethostname([]byte(w.Hostname)); err != nil {
+			return fmt.Errorf("set hostname %q: %w", w.Hostname, err)
+		}
+	}
+	if err := writeSysctls(w.Sysctls, w.Network); err != nil {
+		return err
+	}
+	for _, ns := range []struct{ name, path string }{{"net", paths.Network}, {"ipc", paths.IPC}, {"uts", paths.UTS}} {
+		if ns.path == "" {
+			continue
+		}
+		if err := keep("/proc/thread-self/ns/"+ns.name, ns.path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep binds a namespace onto a new file, so that it lives without a process.
+func keep(source, path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	file.Close()
+	if err := unix.Mount(source, path, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind %s onto %s: %w", source, path, err)
+	}
+	return nil
+}
+
+// Remove lets the namespaces of a sandbox go; the kernel ends them with their last process.
+func (n *Namespaces) Remove(id string) error {
+	var errs []error
+	paths := n.PathsOf(id, Wanted{Network: true, IPC: true, UTS: true})
+	for _, path := range []string{paths.Network, paths.IPC, paths.UTS} {
+		errs = append(errs, unbind(path))
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unbind unmounts everything at path, if anything is mounted there.
+func unbind(path string) error {
+	for {
+		switch err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); {
+		case err == nil: // there may be another below
+		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
+			return nil
+		default:
+			return fmt.Errorf("unmount %s: %w", path, err)
+		}
+	}
+}
+
+// loopbackUp sets lo up in the network namespace of this thread.
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("set loopback up: %w", err)
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request); err != nil {
+		return fmt.Errorf("set loopback up: %w", err)
+	}
+	return nil
+}
