@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mayfly-run/mayfly/internal/config"
 )
 
@@ -35,6 +37,8 @@ type Instance struct {
 	daemon *exec.Cmd
 	exited chan struct{}
 	output *transcript
+	// disk is true when Dir is a file system of its own.
+	disk bool
 }
 
 // New lays out an instance without starting it.
@@ -54,6 +58,15 @@ func New(tools Tools) (*Instance, error) {
 		PodCIDRs: []string{fmt.Sprintf("100.%d.%d.0/24", 64+(port>>8)%64, port%256)},
 	}}
 	return i, nil
+}
+
+// SmallDisk puts the instance, which must not have been up yet, on a file system of its own of so many megabytes.
+func (i *Instance) SmallDisk(megabytes int) error {
+	if err := unix.Mount("tmpfs", i.Dir, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=0755", megabytes)); err != nil {
+		return fmt.Errorf("mount tmpfs on %s: %w", i.Dir, err)
+	}
+	i.disk = true
+	return nil
 }
 
 // Start lays out an instance and brings it up.
@@ -214,6 +227,9 @@ func (i *Instance) Close() error {
 	if left := i.Leftovers(); len(left) > 0 {
 		errs = append(errs, fmt.Errorf("left behind: %s", strings.Join(left, "; ")))
 		i.sweep()
+	}
+	if i.disk {
+		errs = append(errs, unix.Unmount(i.Dir, unix.MNT_DETACH))
 	}
 	return errors.Join(append(errs, os.RemoveAll(i.Dir))...)
 }

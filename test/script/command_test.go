@@ -39,6 +39,7 @@ func commands() map[string]command {
 		"corrupt":      corrupt,
 		"background":   background,
 		"as-nobody":    asNobody,
+		"small-disk":   smallDisk,
 	}
 }
 
@@ -82,6 +83,14 @@ func upOther(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0]+"_KUBECONFIG", other.Kubeconfig)
 	ts.Setenv(args[0]+"_DATA_DIR", other.DataDir)
 	ts.Setenv(args[0]+"_RUN_DIR", other.RunDir)
+}
+
+// small-disk MEGABYTES puts all that the instance stores on a file system of that size.
+func smallDisk(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "small-disk MEGABYTES")
+	size, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ts.Check(of(ts).instance.SmallDisk(size))
 }
 
 // term sends SIGTERM to Mayfly, which must end cleanly within its time.
