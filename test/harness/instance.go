@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,7 +36,7 @@ type Instance struct {
 
 	tools  Tools
 	daemon *exec.Cmd
-	exited chan struct{}
+	exited <-chan struct{}
 	output *transcript
 	// disk is true when Dir is a file system of its own.
 	disk bool
@@ -102,7 +103,7 @@ func (i *Instance) UpCommand() *exec.Cmd {
 
 // Up starts the daemon and returns when it says that it is ready.
 func (i *Instance) Up(ctx context.Context) error {
-	if i.daemon != nil {
+	if i.PID() != 0 {
 		return errors.New("up: it is up already")
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -111,16 +112,12 @@ func (i *Instance) Up(ctx context.Context) error {
 	cmd := i.UpCommand()
 	cmd.Stdout = &watcher{next: i.output, want: "is ready", seen: ready}
 	cmd.Stderr = i.output
-	// A death signal would end the daemon with the thread that started it; a group of its own keeps it from ^C.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	// A group of its own keeps it from ^C; the death signal stops it when this process dies without cleaning up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	exited, err := launch(cmd)
+	if err != nil {
 		return fmt.Errorf("start %s: %w", cmd, err)
 	}
-	exited := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(exited)
-	}()
 	i.daemon, i.exited = cmd, exited
 	select {
 	case <-ready:
@@ -133,6 +130,22 @@ func (i *Instance) Up(ctx context.Context) error {
 	}
 }
 
+// launch starts a process and returns a channel that closes with its end. The thread that starts it waits for it, since
+// the kernel sends the death signal when that thread ends.
+func launch(cmd *exec.Cmd) (<-chan struct{}, error) {
+	started, exited := make(chan error, 1), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+		close(exited)
+	}()
+	return exited, <-started
+}
+
 // Output is all that the daemon printed so far.
 func (i *Instance) Output() string { return i.output.String() }
 
@@ -141,13 +154,18 @@ func (i *Instance) PID() int {
 	if i.daemon == nil {
 		return 0
 	}
-	return i.daemon.Process.Pid
+	select {
+	case <-i.exited:
+		return 0
+	default:
+		return i.daemon.Process.Pid
+	}
 }
 
 // Signal sends the daemon a signal and waits for its end. It returns how long that took and the exit code, -1 after
 // a signal that killed it.
 func (i *Instance) Signal(signal syscall.Signal) (time.Duration, int, error) {
-	if i.daemon == nil {
+	if i.PID() == 0 {
 		return 0, 0, errors.New("signal: it is not up")
 	}
 	start := time.Now()
@@ -212,7 +230,7 @@ func (i *Instance) Import(ctx context.Context, archives ...string) error {
 // behind, which is a fault of Mayfly.
 func (i *Instance) Close() error {
 	var errs []error
-	if i.daemon != nil {
+	if i.PID() != 0 {
 		if _, _, err := i.Signal(syscall.SIGTERM); err != nil {
 			errs = append(errs, err, i.daemon.Process.Kill())
 			<-i.exited

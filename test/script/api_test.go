@@ -12,10 +12,14 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// api METHOD PATH [-agent USER-AGENT] [CONTENT-TYPE FILE|-size=N] sends a request to the API server as the administrator
+// api [-anonymous] METHOD PATH [-agent USER-AGENT] [CONTENT-TYPE FILE|-size=N] sends a request to the API server as the administrator
 // and prints the status code on the first line and the body after it. -size sends N bytes of one JSON string.
 func api(ts *testscript.TestScript, neg bool, args []string) {
-	const text = "api METHOD PATH [-agent USER-AGENT] [CONTENT-TYPE FILE|-size=N]"
+	const text = "api [-anonymous] METHOD PATH [-agent USER-AGENT] [CONTENT-TYPE FILE|-size=N]"
+	anonymous := len(args) > 0 && args[0] == "-anonymous"
+	if anonymous {
+		args = args[1:]
+	}
 	usage(ts, !neg && len(args) >= 2, text)
 	method, path, args := args[0], args[1], args[2:]
 	agent := "story"
@@ -25,6 +29,9 @@ func api(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, len(args) == 0 || len(args) == 2, text)
 	config, err := clientcmd.BuildConfigFromFlags("", ts.Getenv("KUBECONFIG"))
 	ts.Check(err)
+	if anonymous {
+		config = rest.AnonymousClientConfig(config)
+	}
 	client, err := rest.HTTPClientFor(config)
 	ts.Check(err)
 	defer client.CloseIdleConnections()
