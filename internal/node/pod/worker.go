@@ -1,0 +1,288 @@
+package pod
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/mayfly-run/mayfly/internal/node/backoff"
+	"github.com/mayfly-run/mayfly/internal/node/probe"
+	"github.com/mayfly-run/mayfly/internal/node/runtime"
+	"github.com/mayfly-run/mayfly/internal/node/status"
+)
+
+// Worker drives one Pod.
+type Worker struct {
+	*Node
+	uid    types.UID
+	writer *status.Writer
+	wake   chan struct{}
+	tasks  sync.WaitGroup
+	crash  *backoff.Backoff // of containers that end
+	retry  *backoff.Backoff // of everything else
+
+	mu   sync.Mutex
+	spec *corev1.Pod // the API's newest word
+	gone bool        // the API no longer has it
+	rt   *runtime.Pod
+	look bool // rt may be out of date
+	// busy holds the tasks under way: a container's name, or one of the names below.
+	busy map[string]context.CancelFunc
+	// waiting says, by container, why it does not run; until when it is not tried again is in after.
+	waiting map[string]status.Waiting
+	after   map[string]time.Time
+	// restart holds the IDs of containers that were killed to be started again.
+	restart   map[string]bool
+	volumesUp bool
+	refreshed time.Time
+	verdict   *status.Verdict
+	probes    map[string]*probing // by container ID
+	announced map[string]string   // events told already, by subject
+	messages  map[string]string   // termination messages, by container ID
+	grace     int64               // of the termination under way
+	confirmed bool                // the API was told that nothing is left
+	finished  bool
+	seen      chan struct{} // closed when rt has been replaced
+}
+
+type probing struct {
+	*probe.Group
+	stop context.CancelFunc
+}
+
+// Names of tasks that are not a container's.
+const (
+	taskVolumes   = "/volumes"
+	taskSandbox   = "/sandbox"
+	taskTerminate = "/terminate"
+	taskClean     = "/clean"
+)
+
+// New returns the Worker of pod. Run must be called.
+func New(node *Node, pod *corev1.Pod) *Worker {
+	return &Worker{
+		Node: node, uid: pod.UID, spec: pod, look: true,
+		writer:    status.NewWriter(node.Client.CoreV1(), pod),
+		wake:      make(chan struct{}, 1),
+		crash:     backoff.New(crashFirst, crashMax),
+		retry:     backoff.New(retryFirst, retryMax),
+		busy:      map[string]context.CancelFunc{},
+		waiting:   map[string]status.Waiting{},
+		after:     map[string]time.Time{},
+		restart:   map[string]bool{},
+		probes:    map[string]*probing{},
+		announced: map[string]string{},
+		messages:  map[string]string{},
+		seen:      make(chan struct{}),
+	}
+}
+
+// Update gives the Worker the API's newest word about its Pod.
+func (w *Worker) Update(pod *corev1.Pod) {
+	w.writer.Observe(pod)
+	w.mu.Lock()
+	w.spec = pod
+	w.mu.Unlock()
+	w.Wake()
+}
+
+// Delete tells the Worker that the API no longer has the Pod.
+func (w *Worker) Delete() {
+	w.mu.Lock()
+	w.gone = true
+	w.mu.Unlock()
+	w.Wake()
+}
+
+// Changed tells the Worker that the runtime has news of the Pod.
+func (w *Worker) Changed() {
+	w.mu.Lock()
+	w.look = true
+	w.mu.Unlock()
+	w.Wake()
+}
+
+// Wake makes the Worker look at its Pod again, soon and once.
+func (w *Worker) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Pod returns the API's newest word about the Pod.
+func (w *Worker) Pod() *corev1.Pod {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.spec
+}
+
+// Observed returns the runtime's picture of the Pod as the Worker last saw it; it may be nil.
+func (w *Worker) Observed() *runtime.Pod {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.rt
+}
+
+// Run drives the Pod until nothing of it is left (true) or ctx ends (false). When ctx ends, containers run on.
+func (w *Worker) Run(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer w.tasks.Wait()
+	defer w.stopProbes()
+	defer cancel()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-w.wake:
+		case <-timer.C:
+		}
+		timer.Reset(w.sync(ctx))
+		if w.finished {
+			return true
+		}
+	}
+}
+
+// sync looks at the Pod, does what is due, and returns when to look again at the latest.
+func (w *Worker) sync(ctx context.Context) time.Duration {
+	if err := w.observe(ctx); err != nil {
+		if ctx.Err() == nil {
+			slog.WarnContext(ctx, "runtime cannot be asked about pod", "uid", w.uid, "err", err)
+		}
+		return retryFirst
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.checkDeadline()
+	next := refreshPeriod
+	switch {
+	case w.gone || w.spec.DeletionTimestamp != nil || w.verdict != nil || terminal(w.spec):
+		w.terminate(ctx)
+	default:
+		next = w.advance(ctx)
+	}
+	w.syncProbes(ctx)
+	w.report(ctx)
+	return max(min(next, w.untilDeadline()), time.Millisecond)
+}
+
+// observe refreshes the picture of the runtime if there may be news.
+func (w *Worker) observe(ctx context.Context) error {
+	w.mu.Lock()
+	look, prev := w.look, w.rt
+	w.look = false
+	w.mu.Unlock()
+	if !look && prev != nil {
+		return nil
+	}
+	rt, err := w.Runtime.Pod(ctx, w.uid, prev)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.look = true
+		return err
+	}
+	w.rt = rt
+	close(w.seen)
+	w.seen = make(chan struct{})
+	return nil
+}
+
+// WaitExit waits until the container does not run any more, or ctx ends.
+func (w *Worker) WaitExit(ctx context.Context, id string) {
+	for {
+		w.mu.Lock()
+		running, seen := w.rt.ByID(id).Running(), w.seen
+		w.mu.Unlock()
+		if !running {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-seen:
+		}
+	}
+}
+
+// spawn runs a task under name, unless one is under way. Its end wakes the Worker. Called with mu held.
+func (w *Worker) spawn(ctx context.Context, name string, do func(ctx context.Context)) {
+	if _, ok := w.busy[name]; ok {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	w.busy[name] = cancel
+	w.tasks.Go(func() {
+		defer func() {
+			cancel()
+			w.mu.Lock()
+			delete(w.busy, name)
+			w.look = true
+			w.mu.Unlock()
+			w.Wake()
+		}()
+		do(ctx)
+	})
+}
+
+func (w *Worker) isBusy(name string) bool {
+	_, ok := w.busy[name]
+	return ok
+}
+
+// checkDeadline gives the verdict on a Pod that has been active for too long.
+func (w *Worker) checkDeadline() {
+	if w.verdict == nil && w.untilDeadline() <= 0 && !terminal(w.spec) {
+		w.verdict = &status.Verdict{Reason: "DeadlineExceeded", Message: "Pod was active on the node longer than the specified deadline"}
+		w.Recorder.Event(w.spec, corev1.EventTypeNormal, "DeadlineExceeded", w.verdict.Message)
+	}
+}
+
+// untilDeadline is long if the Pod has no deadline or has passed it already.
+func (w *Worker) untilDeadline() time.Duration {
+	seconds := w.spec.Spec.ActiveDeadlineSeconds
+	start := w.writer.Status().StartTime
+	if seconds == nil || start == nil || w.verdict != nil || w.spec.DeletionTimestamp != nil {
+		return time.Hour
+	}
+	return time.Until(start.Add(time.Duration(*seconds) * time.Second))
+}
+
+func terminal(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// logDir is where the logs of all containers of the Pod are.
+func (w *Worker) logDir() string { return LogDir(w.LogDir, w.spec.Namespace, w.spec.Name, w.uid) }
+
+// LogDir is where the logs of all containers of a Pod are, below root.
+func LogDir(root, namespace, name string, uid types.UID) string {
+	return filepath.Join(root, namespace+"_"+name+"_"+string(uid))
+}
+
+// LogPath is the log file of one of the Pod's containers.
+func (w *Worker) LogPath(c *runtime.Container) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return filepath.Join(w.logDir(), logPath(c.GetMetadata().GetName(), c.GetMetadata().GetAttempt()))
+}
+
+// Status is the Pod's newest status, written or about to be.
+func (w *Worker) Status() corev1.PodStatus { return w.writer.Status() }
+
+// TTY tells whether the named container has a terminal.
+func (w *Worker) TTY(container string) bool {
+	c := specOf(w.Pod(), container)
+	return c != nil && c.TTY
+}
+
+// ContainerID is the container's ID as the API has it.
+func (w *Worker) ContainerID(c *runtime.Container) string { return w.RuntimeName + "://" + c.GetId() }

@@ -1,0 +1,66 @@
+// Package resource turns what a Pod asks of cpu, memory and pids into what the CRI's LinuxContainerResources and
+// the cgroup tree say, by the kubelet's rules. All of it is pure.
+package resource
+
+import (
+	corev1 "k8s.io/api/core/v1"
+)
+
+// QOS returns the Pod's quality-of-service class: the API server's word if it has spoken, else the same rule.
+func QOS(pod *corev1.Pod) corev1.PodQOSClass {
+	if pod.Status.QOSClass != "" {
+		return pod.Status.QOSClass
+	}
+	guaranteed, any := true, false
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			r := &list[i].Resources
+			for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+				request, limit := r.Requests[name], r.Limits[name]
+				any = any || !request.IsZero() || !limit.IsZero()
+				guaranteed = guaranteed && !limit.IsZero() && (request.IsZero() || request.Cmp(limit) == 0)
+			}
+		}
+	}
+	switch {
+	case !any:
+		return corev1.PodQOSBestEffort
+	case guaranteed:
+		return corev1.PodQOSGuaranteed
+	}
+	return corev1.PodQOSBurstable
+}
+
+// CgroupParent is the cgroup of the Pod below root, as the kubelet's cgroupfs driver lays it out.
+func CgroupParent(root string, pod *corev1.Pod) string {
+	leaf := "/pod" + string(pod.UID)
+	switch QOS(pod) {
+	case corev1.PodQOSBurstable:
+		leaf = "/burstable" + leaf
+	case corev1.PodQOSBestEffort:
+		leaf = "/besteffort" + leaf
+	}
+	return root + "/kubepods" + leaf
+}
+
+// OOMScoreAdj says how early the kernel kills a process of the container when memory runs out.
+func OOMScoreAdj(pod *corev1.Pod, c *corev1.Container, capacity int64) int64 {
+	if p := pod.Spec.Priority; p != nil && *p >= systemCriticalPriority {
+		return -997
+	}
+	switch QOS(pod) {
+	case corev1.PodQOSGuaranteed:
+		return -997
+	case corev1.PodQOSBestEffort:
+		return 1000
+	}
+	request := c.Resources.Requests.Memory().Value()
+	adjust := int64(1000)
+	if capacity > 0 {
+		adjust = 1000 - 1000*request/capacity
+	}
+	return min(max(adjust, 3), 999)
+}
+
+// systemCriticalPriority is where system-cluster-critical begins.
+const systemCriticalPriority = 2 * 1_000_000_000

@@ -1,0 +1,126 @@
+package status
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func (in *Input) conditions(s *corev1.PodStatus) {
+	sandbox := corev1.PodCondition{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionFalse}
+	if in.Runtime.Sandbox() != nil {
+		sandbox.Status = corev1.ConditionTrue
+	}
+	in.set(s, sandbox)
+	in.set(s, in.initialized(s))
+	containers := in.containersReady(s)
+	ready := containers
+	ready.Type = corev1.PodReady
+	if containers.Status == corev1.ConditionTrue {
+		in.gates(s, &ready)
+	}
+	in.set(s, ready)
+	in.set(s, containers)
+	in.set(s, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue})
+}
+
+// set puts the condition in its place; the time of transition stays while the status does.
+func (in *Input) set(s *corev1.PodStatus, c corev1.PodCondition) {
+	c.ObservedGeneration = in.Pod.Generation
+	c.LastTransitionTime = metav1.NewTime(in.Now.Truncate(time.Second))
+	for i := range s.Conditions {
+		old := &s.Conditions[i]
+		if old.Type != c.Type {
+			continue
+		}
+		if old.Status == c.Status && !old.LastTransitionTime.IsZero() {
+			c.LastTransitionTime = old.LastTransitionTime
+		}
+		c.LastProbeTime = old.LastProbeTime
+		*old = c
+		return
+	}
+	s.Conditions = append(s.Conditions, c)
+}
+
+func (in *Input) initialized(s *corev1.PodStatus) corev1.PodCondition {
+	c := corev1.PodCondition{Type: corev1.PodInitialized, Status: corev1.ConditionTrue}
+	if s.Phase == corev1.PodSucceeded {
+		c.Reason = "PodCompleted"
+		return c
+	}
+	var incomplete []string
+	for i := range in.Pod.Spec.InitContainers {
+		spec, status := &in.Pod.Spec.InitContainers[i], &s.InitContainerStatuses[i]
+		if Sidecar(spec) && !*status.Started || !Sidecar(spec) && !status.Ready {
+			incomplete = append(incomplete, spec.Name)
+		}
+	}
+	if len(incomplete) > 0 && !anyStarted(s.ContainerStatuses) {
+		c.Status, c.Reason = corev1.ConditionFalse, "ContainersNotInitialized"
+		c.Message = fmt.Sprintf("containers with incomplete status: %s", incomplete)
+	}
+	return c
+}
+
+// anyStarted tells whether an application container was ever started, which only happens to an initialized Pod.
+func anyStarted(list []corev1.ContainerStatus) bool {
+	for i := range list {
+		if list[i].ContainerID != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (in *Input) containersReady(s *corev1.PodStatus) corev1.PodCondition {
+	c := corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionFalse}
+	switch s.Phase {
+	case corev1.PodSucceeded:
+		c.Reason = "PodCompleted"
+		return c
+	case corev1.PodFailed:
+		c.Reason = "PodFailed"
+		return c
+	}
+	var unready []string
+	for i := range in.Pod.Spec.InitContainers {
+		if Sidecar(&in.Pod.Spec.InitContainers[i]) && !s.InitContainerStatuses[i].Ready {
+			unready = append(unready, s.InitContainerStatuses[i].Name)
+		}
+	}
+	for i := range s.ContainerStatuses {
+		if !s.ContainerStatuses[i].Ready {
+			unready = append(unready, s.ContainerStatuses[i].Name)
+		}
+	}
+	if len(unready) > 0 {
+		c.Reason, c.Message = "ContainersNotReady", fmt.Sprintf("containers with unready status: %s", unready)
+		return c
+	}
+	c.Status = corev1.ConditionTrue
+	return c
+}
+
+// gates makes the Pod unready while a condition that its spec names as a gate is not true.
+func (in *Input) gates(s *corev1.PodStatus, ready *corev1.PodCondition) {
+	for _, gate := range in.Pod.Spec.ReadinessGates {
+		status := corev1.ConditionStatus("")
+		for i := range s.Conditions {
+			if s.Conditions[i].Type == gate.ConditionType {
+				status = s.Conditions[i].Status
+			}
+		}
+		if status == corev1.ConditionTrue {
+			continue
+		}
+		ready.Status, ready.Reason = corev1.ConditionFalse, "ReadinessGatesNotReady"
+		ready.Message = fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but %v", gate.ConditionType, status)
+		if status == "" {
+			ready.Message = fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist.", gate.ConditionType)
+		}
+		return
+	}
+}
