@@ -1,0 +1,169 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"google.golang.org/grpc"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// ListImages implements runtimev1.ImageServiceServer.
+func (s *Store) ListImages(_ context.Context, r *runtimev1.ListImagesRequest) (*runtimev1.ListImagesResponse, error) {
+	return &runtimev1.ListImagesResponse{Images: s.list(r.GetFilter().GetImage().GetImage())}, nil
+}
+
+// StreamImages implements runtimev1.ImageServiceServer.
+func (s *Store) StreamImages(r *runtimev1.StreamImagesRequest, stream grpc.ServerStreamingServer[runtimev1.StreamImagesResponse]) error {
+	const batch = 100
+	all := s.list(r.GetFilter().GetImage().GetImage())
+	for len(all) > 0 {
+		n := min(batch, len(all))
+		if err := stream.Send(&runtimev1.StreamImagesResponse{Images: all[:n]}); err != nil {
+			return err
+		}
+		all = all[n:]
+	}
+	return nil
+}
+
+func (s *Store) list(ref string) []*runtimev1.Image {
+	s.index.mu.RLock()
+	defer s.index.mu.RUnlock()
+	if ref != "" {
+		e, err := s.index.find(ref)
+		if err != nil || e.hidden {
+			return nil
+		}
+		return []*runtimev1.Image{s.describeCRI(e)}
+	}
+	list := make([]*runtimev1.Image, 0, len(s.index.byID))
+	for _, e := range s.index.byID {
+		if !e.hidden {
+			list = append(list, s.describeCRI(e))
+		}
+	}
+	return list
+}
+
+// ImageStatus implements runtimev1.ImageServiceServer: an image that is not there is an empty answer.
+func (s *Store) ImageStatus(_ context.Context, r *runtimev1.ImageStatusRequest) (*runtimev1.ImageStatusResponse, error) {
+	s.index.mu.RLock()
+	defer s.index.mu.RUnlock()
+	e, err := s.index.find(r.GetImage().GetImage())
+	if errdefs.IsNotFound(err) || err == nil && e.hidden {
+		return &runtimev1.ImageStatusResponse{}, nil
+	}
+	if err != nil {
+		return nil, errgrpc.ToGRPC(err)
+	}
+	resp := &runtimev1.ImageStatusResponse{Image: s.describeCRI(e)}
+	if r.GetVerbose() {
+		info, err := json.Marshal(struct {
+			ChainID   string        `json:"chainID"`
+			ImageSpec ocispec.Image `json:"imageSpec"`
+		}{e.chainID, e.spec})
+		if err != nil {
+			return nil, errgrpc.ToGRPC(fmt.Errorf("encode image: %w", err))
+		}
+		resp.Info = map[string]string{"info": string(info)}
+	}
+	return resp, nil
+}
+
+// describeCRI needs the index's lock.
+func (s *Store) describeCRI(e *entry) *runtimev1.Image {
+	img := &runtimev1.Image{Id: e.id, Size: uint64(e.size), Spec: &runtimev1.ImageSpec{Image: e.id}}
+	img.RepoTags, img.RepoDigests = split(e.sortedNames())
+	for _, name := range s.config.Pinned {
+		if _, ok := e.names[name]; ok {
+			img.Pinned = true
+		}
+	}
+	user, _, _ := strings.Cut(e.spec.Config.User, ":")
+	if uid, err := strconv.ParseInt(user, 10, 64); err == nil {
+		img.Uid = &runtimev1.Int64Value{Value: uid}
+	} else {
+		img.Username = user
+	}
+	return img
+}
+
+// PullImage implements runtimev1.ImageServiceServer.
+func (s *Store) PullImage(ctx context.Context, r *runtimev1.PullImageRequest) (*runtimev1.PullImageResponse, error) {
+	a := r.GetAuth()
+	id, err := s.Pull(ctx, r.GetImage().GetImage(), Credentials{
+		Username:      a.GetUsername(),
+		Password:      a.GetPassword(),
+		Auth:          a.GetAuth(),
+		IdentityToken: a.GetIdentityToken(),
+		ServerAddress: a.GetServerAddress(),
+	}, nil)
+	if err != nil {
+		return nil, errgrpc.ToGRPC(err)
+	}
+	return &runtimev1.PullImageResponse{ImageRef: id}, nil
+}
+
+// RemoveImage implements runtimev1.ImageServiceServer: an image that is not there is no error.
+func (s *Store) RemoveImage(ctx context.Context, r *runtimev1.RemoveImageRequest) (*runtimev1.RemoveImageResponse, error) {
+	if _, err := s.Remove(ctx, r.GetImage().GetImage()); err != nil && !errdefs.IsNotFound(err) {
+		return nil, errgrpc.ToGRPC(err)
+	}
+	return &runtimev1.RemoveImageResponse{}, nil
+}
+
+// ImageFsInfo implements runtimev1.ImageServiceServer: what the unpacked layers take.
+func (s *Store) ImageFsInfo(ctx context.Context, _ *runtimev1.ImageFsInfoRequest) (*runtimev1.ImageFsInfoResponse, error) {
+	dir := filepath.Join(s.config.RootDir, "snapshots")
+	bytes, inodes, err := usage(ctx, dir)
+	if err != nil {
+		return nil, errgrpc.ToGRPC(fmt.Errorf("measure %s: %w", dir, err))
+	}
+	return &runtimev1.ImageFsInfoResponse{ImageFilesystems: []*runtimev1.FilesystemUsage{{
+		Timestamp:  time.Now().UnixNano(),
+		FsId:       &runtimev1.FilesystemIdentifier{Mountpoint: dir},
+		UsedBytes:  &runtimev1.UInt64Value{Value: bytes},
+		InodesUsed: &runtimev1.UInt64Value{Value: inodes},
+	}}}, nil
+}
+
+// usage adds up a tree as du does: blocks, each inode once.
+func usage(ctx context.Context, dir string) (bytes, inodes uint64, _ error) {
+	seen := map[uint64]struct{}{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			if path != dir && errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return nil //nolint:nilerr // the file went away while it was looked at
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			if _, known := seen[st.Ino]; !known {
+				seen[st.Ino] = struct{}{}
+				bytes += uint64(st.Blocks) * 512
+				inodes++
+			}
+		}
+		return nil
+	})
+	return bytes, inodes, err
+}
