@@ -3,14 +3,24 @@ package controller
 import (
 	"context"
 
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/mayfly-run/mayfly/internal/controller/deployment"
+	"github.com/mayfly-run/mayfly/internal/controller/disruption"
+	"github.com/mayfly-run/mayfly/internal/controller/garbage"
 	"github.com/mayfly-run/mayfly/internal/controller/namespace"
+	"github.com/mayfly-run/mayfly/internal/controller/nodelife"
+	"github.com/mayfly-run/mayfly/internal/controller/podgc"
+	"github.com/mayfly-run/mayfly/internal/controller/quota"
+	"github.com/mayfly-run/mayfly/internal/controller/replicaset"
 	"github.com/mayfly-run/mayfly/internal/controller/rootca"
 	"github.com/mayfly-run/mayfly/internal/controller/scheduler"
 	"github.com/mayfly-run/mayfly/internal/controller/serviceaccount"
@@ -22,10 +32,18 @@ type candidate struct {
 	build func() (runner, error)
 }
 
+// shop is what controllers are built from.
+type shop struct {
+	*Controller
+	informers informers.SharedInformerFactory
+	recorder  func(component string) record.EventRecorder
+}
+
 // build makes the controllers whose resources are served.
 func (c *Controller) build(ctx context.Context, kinds served, factory informers.SharedInformerFactory) ([]runner, error) {
+	s := shop{c, factory, c.recorders(ctx)}
 	var runners []runner
-	for _, candidate := range c.candidates(factory, c.recorders(ctx)) {
+	for _, candidate := range s.candidates() {
 		if !kinds.all(candidate.needs...) {
 			continue
 		}
@@ -38,36 +56,105 @@ func (c *Controller) build(ctx context.Context, kinds served, factory informers.
 	return runners, nil
 }
 
-func (c *Controller) candidates(factory informers.SharedInformerFactory, recorder func(component string) record.EventRecorder) []candidate {
+func (s shop) candidates() []candidate {
 	var (
-		core       = corev1.SchemeGroupVersion.WithResource
-		namespaces = core("namespaces")
-		pods       = core("pods")
-		nodes      = core("nodes")
+		core        = corev1.SchemeGroupVersion.WithResource
+		namespaces  = core("namespaces")
+		pods        = core("pods")
+		nodes       = core("nodes")
+		sets        = appsv1.SchemeGroupVersion.WithResource("replicasets")
+		deployments = appsv1.SchemeGroupVersion.WithResource("deployments")
+		budgets     = policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets")
+		leases      = coordinationv1.SchemeGroupVersion.WithResource("leases")
 	)
+	of := func(resources ...schema.GroupVersionResource) []schema.GroupVersionResource { return resources }
 	return []candidate{
-		{[]schema.GroupVersionResource{namespaces}, func() (runner, error) {
-			return namespace.NewBootstrap(c.client, factory.Core().V1().Namespaces())
-		}},
-		{[]schema.GroupVersionResource{namespaces, pods}, func() (runner, error) {
-			return namespace.NewDeletion(namespace.DeletionConfig{
-				Client: c.client, Metadata: c.metadata,
-				Namespaces: factory.Core().V1().Namespaces(), Pods: factory.Core().V1().Pods(),
-			})
-		}},
-		{[]schema.GroupVersionResource{namespaces, core("serviceaccounts")}, func() (runner, error) {
-			return serviceaccount.New(c.client, factory.Core().V1().Namespaces(), factory.Core().V1().ServiceAccounts())
-		}},
-		{[]schema.GroupVersionResource{namespaces, core("configmaps")}, func() (runner, error) {
-			return rootca.New(rootca.Config{Client: c.client, Namespaces: factory.Core().V1().Namespaces(), RootCA: c.cfg.RootCA})
-		}},
-		{[]schema.GroupVersionResource{pods, nodes}, func() (runner, error) {
-			return scheduler.New(scheduler.Config{
-				Client: c.client, Recorder: recorder(corev1.DefaultSchedulerName),
-				Pods: factory.Core().V1().Pods(), Nodes: factory.Core().V1().Nodes(), Namespaces: factory.Core().V1().Namespaces(),
-			})
-		}},
+		{of(namespaces), s.bootstrap},
+		{of(pods, nodes, namespaces), s.scheduler},
+		{of(namespaces, core("serviceaccounts")), s.serviceAccount},
+		{of(namespaces, core("configmaps")), s.rootCA},
+		{of(namespaces, pods), s.namespaceDeletion},
+		{of(pods, sets), s.replicaSet},
+		{of(pods, sets, deployments), s.deployment},
+		{of(pods), s.garbage},
+		{of(pods, nodes), s.podGC},
+		{of(pods, sets, deployments, budgets), s.disruption},
+		{of(pods, nodes, leases), s.nodeLife},
+		{of(pods, core("resourcequotas")), s.quota},
 	}
+}
+
+func (s shop) bootstrap() (runner, error) {
+	return namespace.NewBootstrap(s.client, s.informers.Core().V1().Namespaces())
+}
+
+func (s shop) namespaceDeletion() (runner, error) {
+	core := s.informers.Core().V1()
+	return namespace.NewDeletion(namespace.DeletionConfig{
+		Client: s.client, Metadata: s.metadata, Namespaces: core.Namespaces(), Pods: core.Pods(),
+	})
+}
+
+func (s shop) serviceAccount() (runner, error) {
+	return serviceaccount.New(s.client, s.informers.Core().V1().Namespaces(), s.informers.Core().V1().ServiceAccounts())
+}
+
+func (s shop) rootCA() (runner, error) {
+	return rootca.New(rootca.Config{Client: s.client, Namespaces: s.informers.Core().V1().Namespaces(), RootCA: s.cfg.RootCA})
+}
+
+func (s shop) scheduler() (runner, error) {
+	core := s.informers.Core().V1()
+	return scheduler.New(scheduler.Config{
+		Client: s.client, Recorder: s.recorder(corev1.DefaultSchedulerName),
+		Pods: core.Pods(), Nodes: core.Nodes(), Namespaces: core.Namespaces(),
+	})
+}
+
+func (s shop) replicaSet() (runner, error) {
+	return replicaset.New(replicaset.Config{
+		Client: s.client, Recorder: s.recorder("replicaset-controller"),
+		ReplicaSets: s.informers.Apps().V1().ReplicaSets(), Pods: s.informers.Core().V1().Pods(),
+	})
+}
+
+func (s shop) deployment() (runner, error) {
+	apps := s.informers.Apps().V1()
+	return deployment.New(deployment.Config{
+		Client: s.client, Recorder: s.recorder("deployment-controller"),
+		Deployments: apps.Deployments(), ReplicaSets: apps.ReplicaSets(), Pods: s.informers.Core().V1().Pods(),
+	})
+}
+
+func (s shop) garbage() (runner, error) {
+	return garbage.New(garbage.Config{Discovery: s.client.Discovery(), Metadata: s.metadata})
+}
+
+func (s shop) podGC() (runner, error) {
+	core := s.informers.Core().V1()
+	return podgc.New(podgc.Config{Client: s.client, Pods: core.Pods(), Nodes: core.Nodes()})
+}
+
+func (s shop) disruption() (runner, error) {
+	apps := s.informers.Apps().V1()
+	return disruption.New(disruption.Config{
+		Client: s.client, Recorder: s.recorder("controllermanager"),
+		Budgets: s.informers.Policy().V1().PodDisruptionBudgets(), Pods: s.informers.Core().V1().Pods(),
+		ReplicaSets: apps.ReplicaSets().Lister(), Deployments: apps.Deployments().Lister(),
+	})
+}
+
+func (s shop) nodeLife() (runner, error) {
+	core := s.informers.Core().V1()
+	return nodelife.New(nodelife.Config{
+		Client: s.client, Recorder: s.recorder("node-controller"), OwnNode: s.cfg.NodeName,
+		Nodes: core.Nodes(), Pods: core.Pods(), Leases: s.informers.Coordination().V1().Leases(),
+	})
+}
+
+func (s shop) quota() (runner, error) {
+	core := s.informers.Core().V1()
+	return quota.New(quota.Config{Client: s.client, Metadata: s.metadata, Quotas: core.ResourceQuotas(), Pods: core.Pods()})
 }
 
 // recorders returns the maker of event recorders, all of which write through one broadcaster.
