@@ -5,12 +5,19 @@ import (
 	"k8s.io/component-helpers/resource"
 )
 
-const gracePeriod = int64(corev1.DefaultTerminationGracePeriodSeconds)
+const (
+	gracePeriod = int64(corev1.DefaultTerminationGracePeriodSeconds)
+	// shortestGrace is what a negative grace period becomes.
+	shortestGrace = int64(1)
+)
 
 // SetPod fills in the defaults of a Pod: those of its spec and those that Pods have but Pod templates have not
 // (requests from limits, service links, host ports, pod-level requests).
 func SetPod(pod *corev1.Pod) {
 	SetPodSpec(&pod.Spec)
+	if *pod.Spec.TerminationGracePeriodSeconds < 0 {
+		pod.Spec.TerminationGracePeriodSeconds = new(shortestGrace)
+	}
 	for i := range pod.Spec.Containers {
 		setRequests(&pod.Spec.Containers[i].Resources)
 	}

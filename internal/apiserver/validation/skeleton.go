@@ -11,35 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// PodCreate: rules follow.
-func PodCreate(pod *corev1.Pod) field.ErrorList { return nil }
-
-// PodUpdate: rules follow.
-func PodUpdate(pod, old *corev1.Pod) field.ErrorList { return nil }
-
-// PodStatusUpdate: rules follow.
-func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList { return nil }
-
-// PodEphemeralContainersUpdate: rules follow.
-func PodEphemeralContainersUpdate(pod, old *corev1.Pod) field.ErrorList { return nil }
-
-// PodResize: rules follow.
-func PodResize(pod, old *corev1.Pod) field.ErrorList { return nil }
-
-// PodBinding: rules follow.
-func PodBinding(b *corev1.Binding) field.ErrorList { return nil }
-
 // PodWarnings: rules follow.
 func PodWarnings(pod, old *corev1.Pod) []string { return nil }
-
-// DropDisabledPodFields: rules follow.
-func DropDisabledPodFields(pod, old *corev1.Pod) {}
-
-// DropDisabledSpecFields: rules follow.
-func DropDisabledSpecFields(spec, old *corev1.PodSpec) {}
-
-// PodQOS: rules follow.
-func PodQOS(pod *corev1.Pod) corev1.PodQOSClass { return "" }
 
 // NamespaceCreate: rules follow.
 func NamespaceCreate(o *corev1.Namespace) field.ErrorList { return nil }
