@@ -78,16 +78,21 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, client: client, runtime: rt, objects: newObjects(client), address: cfg.Address, ready: make(chan struct{})}
-	if a.machine, err = readMachine(cfg.RootDir); err != nil {
+	m, err := readMachine(cfg.RootDir)
+	if err != nil {
 		return nil, err
 	}
+	return assemble(cfg, client, rt, m), nil
+}
+
+func assemble(cfg Config, client kubernetes.Interface, rt *runtime.Client, m machine) *Agent {
+	a := &Agent{cfg: cfg, client: client, runtime: rt, objects: newObjects(client), machine: m, address: cfg.Address, ready: make(chan struct{})}
 	if a.address == "" {
 		a.address = hostAddress()
 	}
 	a.pods = newPods(a)
 	a.handler = server.New(server.Config{Pods: a.pods, Runtime: rt, NodeName: cfg.NodeName, LogDir: cfg.LogDir, StartedAt: time.Now()})
-	return a, nil
+	return a
 }
 
 // Ready is closed once the Node is registered and its Pods are known.

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/mayfly-run/mayfly/internal/node/pod"
@@ -34,8 +35,8 @@ func newPods(a *Agent) *pods { return &pods{agent: a, workers: map[types.UID]*po
 func (p *pods) run(ctx context.Context, synced func()) error {
 	defer p.all.Wait()
 	selector := fields.OneTermEqualSelector("spec.nodeName", p.agent.cfg.NodeName)
-	source := cache.NewListWatchFromClient(p.agent.client.CoreV1().RESTClient(), "pods", corev1.NamespaceAll, selector)
-	informer := cache.NewSharedIndexInformer(source, &corev1.Pod{}, 0, cache.Indexers{})
+	informer := coreinformers.NewFilteredPodInformer(p.agent.client, corev1.NamespaceAll, 0, cache.Indexers{},
+		func(o *metav1.ListOptions) { o.FieldSelector = selector.String() })
 	if err := informer.SetTransform(slim); err != nil {
 		return fmt.Errorf("prepare pod watch: %w", err)
 	}

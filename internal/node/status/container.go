@@ -52,7 +52,7 @@ func (in *Input) container(c *corev1.Container, old *corev1.ContainerStatus, kin
 	} else {
 		in.present(&out, latest, c)
 	}
-	if w, ok := in.Waiting[c.Name]; ok && out.State.Running == nil {
+	if w, ok := in.Waiting[c.Name]; ok && out.State.Running == nil && !in.over(c, kind, &out) {
 		in.wait(&out, w)
 	}
 	in.probed(&out, c, kind)
@@ -64,6 +64,12 @@ func (in *Input) container(c *corev1.Container, old *corev1.ContainerStatus, kin
 		out.Resources = c.Resources.DeepCopy()
 	}
 	return out
+}
+
+// over tells whether the container has ended for good, so that it waits for nothing.
+func (in *Input) over(c *corev1.Container, kind containerKind, s *corev1.ContainerStatus) bool {
+	ended := s.State.Terminated
+	return ended != nil && (kind == ephemeralContainer || in.Stopping || !Restarts(in.Pod, c, ended.ExitCode))
 }
 
 // wait makes the container waiting; how it ended before moves to lastState.
