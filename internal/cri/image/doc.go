@@ -15,5 +15,5 @@
 // then Settle once; until then no image's content is given up. Removing an image that is pinned takes its names away
 // at once and its content when the last pin goes.
 //
-// Handler serves the image routes of the Docker Engine API, for the command line and for any Docker client.
+// The package engine, below, serves a store to the command line and to Docker clients.
 package image

@@ -65,7 +65,8 @@ type flight struct {
 	err     error
 
 	mu       sync.Mutex
-	watchers []func(Progress)
+	watchers map[int]func(Progress)
+	next     int
 }
 
 func (f *flight) report(p Progress) {
@@ -76,13 +77,24 @@ func (f *flight) report(p Progress) {
 	}
 }
 
-func (f *flight) watch(progress func(Progress)) {
+// watch calls progress for every step until the returned function is called, and never after.
+func (f *flight) watch(progress func(Progress)) (unwatch func()) {
 	if progress == nil {
-		return
+		return func() {}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.watchers = append(f.watchers, progress)
+	if f.watchers == nil {
+		f.watchers = map[int]func(Progress){}
+	}
+	n := f.next
+	f.next++
+	f.watchers[n] = progress
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.watchers, n)
+	}
 }
 
 // flights are the pulls under way, by what distinguishes them. The zero value is ready.
@@ -115,7 +127,7 @@ func (fs *flights) do(ctx context.Context, key string, progress func(Progress), 
 	}
 	f.waiting++
 	fs.mu.Unlock()
-	f.watch(progress)
+	defer f.watch(progress)()
 	select {
 	case <-f.done:
 		return f.id, f.err

@@ -241,3 +241,6 @@ func (s *Store) Collect(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Root is where the store is within the runtime's directory.
+func Root(runtimeDir string) string { return filepath.Join(runtimeDir, "images") }
