@@ -161,7 +161,7 @@ func filesystem(path string) string {
 		unix.TMPFS_MAGIC: "tmpfs", unix.OVERLAYFS_SUPER_MAGIC: "overlay", unix.NFS_SUPER_MAGIC: "nfs",
 		unix.RAMFS_MAGIC: "ramfs", unix.FUSE_SUPER_MAGIC: "fuse", 0x2fc12fc1: "zfs",
 	}
-	if name, found := names[int64(st.Type)]; found {
+	if name, found := names[int64(st.Type)]; found { //nolint:unconvert // not int64 on every architecture
 		return name
 	}
 	return fmt.Sprintf("file system %#x", st.Type)

@@ -56,26 +56,28 @@ func parseRelease(release string) (major, minor int, err error) {
 	return major, minor, nil
 }
 
-// needed are the capabilities without which no container starts: what building one takes, and what the default set
+// needed returns the capabilities without which no container starts: what building one takes, and what the default set
 // of a container holds, since nobody can hand out what he lacks.
-var needed = []capability{
-	{unix.CAP_SYS_ADMIN, "SYS_ADMIN"},
-	{unix.CAP_NET_ADMIN, "NET_ADMIN"},
-	{unix.CAP_SYS_CHROOT, "SYS_CHROOT"},
-	{unix.CAP_SYS_PTRACE, "SYS_PTRACE"},
-	{unix.CAP_MKNOD, "MKNOD"},
-	{unix.CAP_CHOWN, "CHOWN"},
-	{unix.CAP_DAC_OVERRIDE, "DAC_OVERRIDE"},
-	{unix.CAP_FOWNER, "FOWNER"},
-	{unix.CAP_FSETID, "FSETID"},
-	{unix.CAP_KILL, "KILL"},
-	{unix.CAP_SETUID, "SETUID"},
-	{unix.CAP_SETGID, "SETGID"},
-	{unix.CAP_SETPCAP, "SETPCAP"},
-	{unix.CAP_SETFCAP, "SETFCAP"},
-	{unix.CAP_NET_RAW, "NET_RAW"},
-	{unix.CAP_NET_BIND_SERVICE, "NET_BIND_SERVICE"},
-	{unix.CAP_AUDIT_WRITE, "AUDIT_WRITE"},
+func needed() []capability {
+	return []capability{
+		{unix.CAP_SYS_ADMIN, "SYS_ADMIN"},
+		{unix.CAP_NET_ADMIN, "NET_ADMIN"},
+		{unix.CAP_SYS_CHROOT, "SYS_CHROOT"},
+		{unix.CAP_SYS_PTRACE, "SYS_PTRACE"},
+		{unix.CAP_MKNOD, "MKNOD"},
+		{unix.CAP_CHOWN, "CHOWN"},
+		{unix.CAP_DAC_OVERRIDE, "DAC_OVERRIDE"},
+		{unix.CAP_FOWNER, "FOWNER"},
+		{unix.CAP_FSETID, "FSETID"},
+		{unix.CAP_KILL, "KILL"},
+		{unix.CAP_SETUID, "SETUID"},
+		{unix.CAP_SETGID, "SETGID"},
+		{unix.CAP_SETPCAP, "SETPCAP"},
+		{unix.CAP_SETFCAP, "SETFCAP"},
+		{unix.CAP_NET_RAW, "NET_RAW"},
+		{unix.CAP_NET_BIND_SERVICE, "NET_BIND_SERVICE"},
+		{unix.CAP_AUDIT_WRITE, "AUDIT_WRITE"},
+	}
 }
 
 type capability struct {
@@ -107,7 +109,7 @@ func effective(status string) (uint64, error) {
 
 func judgeCapabilities(set uint64) Finding {
 	var missing []string
-	for _, c := range needed {
+	for _, c := range needed() {
 		if set&(1<<c.number) == 0 {
 			missing = append(missing, c.name)
 		}
@@ -120,7 +122,7 @@ func judgeCapabilities(set uint64) Finding {
 		return warning("add SYS_RESOURCE to what Mayfly runs with",
 			"SYS_RESOURCE is missing: out-of-memory scores cannot be lowered, nor limits raised, below what Mayfly has itself")
 	}
-	return ok("all %d that containers need", len(needed))
+	return ok("all %d that containers need", len(needed()))
 }
 
 func checkSeccomp(context.Context, Config) Finding {

@@ -25,8 +25,12 @@ func checkNamespaces(context.Context, Config) Finding {
 		flag int
 		name string
 	}{
-		{unix.CLONE_NEWNS, "mount"}, {unix.CLONE_NEWPID, "pid"}, {unix.CLONE_NEWNET, "net"},
-		{unix.CLONE_NEWIPC, "ipc"}, {unix.CLONE_NEWUTS, "uts"}, {unix.CLONE_NEWCGROUP, "cgroup"},
+		{unix.CLONE_NEWNS, "mount"},
+		{unix.CLONE_NEWPID, "pid"},
+		{unix.CLONE_NEWNET, "net"},
+		{unix.CLONE_NEWIPC, "ipc"},
+		{unix.CLONE_NEWUTS, "uts"},
+		{unix.CLONE_NEWCGROUP, "cgroup"},
 	} {
 		if err := inNamespaces(ns.flag, func() error { return nil }); err != nil {
 			return fatal("raise /proc/sys/user/max_*_namespaces, or boot a kernel with CONFIG_NAMESPACES and all below it",

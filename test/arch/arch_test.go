@@ -42,21 +42,35 @@ func ours(dirs ...string) []string {
 
 var rules = []rule{
 	{within: ".", forbid: []string{"k8s.io/kubernetes"}, because: "it is no library, and brings all of Kubernetes"},
-	{within: "internal/apiserver", forbid: ours("internal/controller", "internal/node", "internal/cri", "internal/launch", "internal/daemon"),
-		because: "planes know only the boundary below them"},
-	{within: "internal/controller", forbid: ours("internal/apiserver", "internal/node", "internal/cri", "internal/launch", "internal/daemon"),
-		because: "controllers are clients of the Kubernetes API"},
-	{within: "internal/node", forbid: append(ours("internal/apiserver", "internal/controller", "internal/cri", "internal/launch", "internal/daemon"), "github.com/containerd", "k8s.io/apiserver"),
-		because: "the node agent reaches containers through the CRI alone", except: []string{"github.com/containerd/errdefs"}},
-	{within: "internal/cri", forbid: append(ours("internal/apiserver", "internal/controller", "internal/node", "internal/daemon"), "k8s.io/client-go", "k8s.io/apiserver", "k8s.io/api/"),
-		because: "the runtime serves any CRI client and knows no API server"},
-	{within: "internal/launch", forbid: append(ours("internal/"), "k8s.io/", "github.com/containerd", "google.golang.org"),
-		except: ours("internal/launch"), because: "launch knows the kernel and nothing else"},
-	{within: "internal/debug", forbid: ours("internal/apiserver", "internal/controller", "internal/node", "internal/cri", "internal/launch", "internal/daemon"),
-		because: "debug sessions work on any cluster"},
+	{
+		within: "internal/apiserver", forbid: ours("internal/controller", "internal/node", "internal/cri", "internal/launch", "internal/daemon"),
+		because: "planes know only the boundary below them",
+	},
+	{
+		within: "internal/controller", forbid: ours("internal/apiserver", "internal/node", "internal/cri", "internal/launch", "internal/daemon"),
+		because: "controllers are clients of the Kubernetes API",
+	},
+	{
+		within: "internal/node", forbid: append(ours("internal/apiserver", "internal/controller", "internal/cri", "internal/launch", "internal/daemon"), "github.com/containerd", "k8s.io/apiserver"),
+		because: "the node agent reaches containers through the CRI alone", except: []string{"github.com/containerd/errdefs"},
+	},
+	{
+		within: "internal/cri", forbid: append(ours("internal/apiserver", "internal/controller", "internal/node", "internal/daemon"), "k8s.io/client-go", "k8s.io/apiserver", "k8s.io/api/"),
+		because: "the runtime serves any CRI client and knows no API server",
+	},
+	{
+		within: "internal/launch", forbid: append(ours("internal/"), "k8s.io/", "github.com/containerd", "google.golang.org"),
+		except: ours("internal/launch"), because: "launch knows the kernel and nothing else",
+	},
+	{
+		within: "internal/debug", forbid: ours("internal/apiserver", "internal/controller", "internal/node", "internal/cri", "internal/launch", "internal/daemon"),
+		because: "debug sessions work on any cluster",
+	},
 	{within: "cmd", forbid: ours("internal/"), except: ours("internal/cli", "internal/launch"), because: "commands only enter the program"},
-	{within: "cmd/podmonitor", forbid: []string{"k8s.io/", "github.com/", "google.golang.org", "go.etcd.io"}, except: ours("internal/launch"),
-		because: "the monitor is the process that must stay small"},
+	{
+		within: "cmd/podmonitor", forbid: []string{"k8s.io/", "github.com/", "google.golang.org", "go.etcd.io"}, except: ours("internal/launch"),
+		because: "the monitor is the process that must stay small",
+	},
 	{within: "internal/cli", forbid: ours("internal/apiserver", "internal/controller", "internal/node"), because: "only internal/daemon wires planes together"},
 }
 

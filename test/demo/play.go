@@ -97,10 +97,17 @@ func (d *demo) perform(ctx context.Context, s step) (string, error) {
 			continue
 		}
 		if (err != nil) != s.fails {
-			return string(output), fmt.Errorf("it should not have ended so: %v", err)
+			return string(output), fmt.Errorf("it should not have ended with %v", exitCode(err))
 		}
 		return string(output), nil
 	}
+}
+
+func exitCode(err error) string {
+	if err == nil {
+		return "success"
+	}
+	return err.Error()
 }
 
 func (d *demo) shell(ctx context.Context, command string) *exec.Cmd {

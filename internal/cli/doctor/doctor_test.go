@@ -30,8 +30,10 @@ func TestRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			streams, _, out, _ := genericiooptions.NewTestIOStreams()
-			o := &options{instance: config.Default(), output: "text", streams: streams,
-				check: func(context.Context, doctor.Config) []doctor.Finding { return c.findings }}
+			o := &options{
+				instance: config.Default(), output: "text", streams: streams,
+				check: func(context.Context, doctor.Config) []doctor.Finding { return c.findings },
+			}
 			if c.output != "" {
 				o.output = c.output
 			}
