@@ -51,7 +51,7 @@ func Container(pod *corev1.Pod, c *corev1.Container, namespaces *runtimev1.Names
 		SupplementalGroupsPolicy: groupsPolicy(pod),
 	}
 	if caps := merged.Capabilities; caps != nil {
-		out.Capabilities = &runtimev1.Capability{AddCapabilities: strings(caps.Add), DropCapabilities: strings(caps.Drop)}
+		out.Capabilities = &runtimev1.Capability{AddCapabilities: names(caps.Add), DropCapabilities: names(caps.Drop)}
 	}
 	if merged.ProcMount == nil || *merged.ProcMount != corev1.UnmaskedProcMount {
 		out.MaskedPaths, out.ReadonlyPaths = maskedPaths(), readonlyPaths()
@@ -167,7 +167,7 @@ func number(v *int64) *runtimev1.Int64Value {
 	return &runtimev1.Int64Value{Value: *v}
 }
 
-func strings(list []corev1.Capability) []string {
+func names(list []corev1.Capability) []string {
 	out := make([]string, len(list))
 	for i, c := range list {
 		out[i] = string(c)

@@ -1,0 +1,75 @@
+package resource
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+func list(cpu, memory string) corev1.ResourceList {
+	out := corev1.ResourceList{}
+	if cpu != "" {
+		out[corev1.ResourceCPU] = resource.MustParse(cpu)
+	}
+	if memory != "" {
+		out[corev1.ResourceMemory] = resource.MustParse(memory)
+	}
+	return out
+}
+
+func podOf(r ...corev1.ResourceRequirements) *corev1.Pod {
+	p := &corev1.Pod{}
+	p.UID = "u"
+	for _, one := range r {
+		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Resources: one})
+	}
+	return p
+}
+
+func TestQOS(t *testing.T) {
+	full := corev1.ResourceRequirements{Requests: list("1", "1Gi"), Limits: list("1", "1Gi")}
+	for name, c := range map[string]struct {
+		pod    *corev1.Pod
+		class  corev1.PodQOSClass
+		cgroup string
+		oom    int64
+	}{
+		"best effort":          {podOf(corev1.ResourceRequirements{}), corev1.PodQOSBestEffort, "/r/kubepods/besteffort/podu", 1000},
+		"guaranteed":           {podOf(full), corev1.PodQOSGuaranteed, "/r/kubepods/podu", -997},
+		"limits alone":         {podOf(corev1.ResourceRequirements{Limits: list("1", "1Gi")}), corev1.PodQOSGuaranteed, "/r/kubepods/podu", -997},
+		"one of two":           {podOf(full, corev1.ResourceRequirements{}), corev1.PodQOSBurstable, "/r/kubepods/burstable/podu", 750},
+		"request below limit":  {podOf(corev1.ResourceRequirements{Requests: list("1", "1Gi"), Limits: list("2", "1Gi")}), corev1.PodQOSBurstable, "/r/kubepods/burstable/podu", 750},
+		"cpu request alone":    {podOf(corev1.ResourceRequirements{Requests: list("1", "")}), corev1.PodQOSBurstable, "/r/kubepods/burstable/podu", 999},
+		"all memory requested": {podOf(corev1.ResourceRequirements{Requests: list("", "4Gi")}), corev1.PodQOSBurstable, "/r/kubepods/burstable/podu", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := QOS(c.pod); got != c.class {
+				t.Errorf("class %s, want %s", got, c.class)
+			}
+			if got := CgroupParent("/r", c.pod); got != c.cgroup {
+				t.Errorf("cgroup %s, want %s", got, c.cgroup)
+			}
+			if got := OOMScoreAdj(c.pod, &c.pod.Spec.Containers[0], 4<<30); got != c.oom {
+				t.Errorf("oom_score_adj %d, want %d", got, c.oom)
+			}
+		})
+	}
+}
+
+func TestLinux(t *testing.T) {
+	limits := list("500m", "64Mi")
+	limits["hugepages-2Mi"] = resource.MustParse("4Mi")
+	pod := podOf(corev1.ResourceRequirements{Limits: limits})
+	r := Linux(pod, &pod.Spec.Containers[0], 4<<30)
+	if r.GetCpuShares() != 512 || r.GetCpuQuota() != 50_000 || r.GetMemoryLimitInBytes() != 64<<20 {
+		t.Errorf("%v", r)
+	}
+	if h := r.GetHugepageLimits(); len(h) != 1 || h[0].GetPageSize() != "2MB" || h[0].GetLimit() != 4<<20 {
+		t.Errorf("%v", h)
+	}
+	e := Ephemeral(Caps{Memory: 1 << 20, PIDs: 5, Unified: true})
+	if e.GetMemoryLimitInBytes() != 1<<20 || e.GetUnified()["pids.max"] != "5" || e.GetCpuShares() != 2 || e.GetOomScoreAdj() != 1000 {
+		t.Errorf("%v", e)
+	}
+}
