@@ -121,7 +121,7 @@ func (n *Namespaces) Known() ([]string, error) {
 			return nil, fmt.Errorf("list namespaces: %w", err)
 		}
 		for _, entry := range entries {
-			id := strings.TrimSuffix(strings.TrimSuffix(entry.Name(), ".ipc"), ".uts")
+			id := strings.TrimSuffix(entry.Name(), filepath.Ext(entry.Name()))
 			if !seen[id] {
 				seen[id] = true
 				ids = append(ids, id)

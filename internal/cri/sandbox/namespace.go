@@ -27,14 +27,16 @@ func NewNamespaces(run string) (*Namespaces, error) {
 // Wanted says which namespaces a sandbox gets of its own, and what is set inside.
 type Wanted struct {
 	Network, IPC, UTS bool
+	// PID says that a pause process will hold a PID namespace; [Namespaces.KeepPID] binds it.
+	PID bool
 	// Hostname is set in the new UTS namespace.
 	Hostname string
 	// Sysctls are set from inside the new namespaces; [CheckSysctls] has accepted them.
 	Sysctls map[string]string
 }
 
-// Paths are where namespaces are bound; empty for those shared with the host.
-type Paths struct{ Network, IPC, UTS string }
+// Paths are where namespaces are bound; empty for those shared with the host. PID is that of the pause process.
+type Paths struct{ Network, IPC, UTS, PID string }
 
 // PathsOf returns where the namespaces of a sandbox are, whether they exist or not.
 func (n *Namespaces) PathsOf(id string, want Wanted) Paths {
@@ -47,6 +49,9 @@ func (n *Namespaces) PathsOf(id string, want Wanted) Paths {
 	}
 	if want.UTS {
 		p.UTS = filepath.Join(n.run, "ns", id+".uts")
+	}
+	if want.PID {
+		p.PID = filepath.Join(n.run, "ns", id+".pid")
 	}
 	return p
 }
@@ -120,11 +125,17 @@ func keep(source, path string) error {
 	return nil
 }
 
+// KeepPID binds the PID namespace of a pause process. It does not outlive that process, but its path cannot come to
+// mean another's, as one in /proc can.
+func (n *Namespaces) KeepPID(id string, pid int) error {
+	return keep(fmt.Sprintf("/proc/%d/ns/pid", pid), n.PathsOf(id, Wanted{PID: true}).PID)
+}
+
 // Remove lets the namespaces of a sandbox go; the kernel ends them with their last process.
 func (n *Namespaces) Remove(id string) error {
 	var errs []error
-	paths := n.PathsOf(id, Wanted{Network: true, IPC: true, UTS: true})
-	for _, path := range []string{paths.Network, paths.IPC, paths.UTS} {
+	paths := n.PathsOf(id, Wanted{Network: true, IPC: true, UTS: true, PID: true})
+	for _, path := range []string{paths.Network, paths.IPC, paths.UTS, paths.PID} {
 		errs = append(errs, unbind(path))
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)

@@ -30,13 +30,8 @@ type Sandbox struct {
 	OwnCgroup bool `json:"ownCgroup,omitempty"`
 	// Networked says that network set-up began, so that tear-down must follow.
 	Networked bool `json:"networked,omitempty"`
-	// PausePID is the process that holds the Pod's shared PID namespace, in the runtime's own PID namespace; 0 without one.
-	PausePID int `json:"pausePID,omitempty"`
-	// Monitor is how the Pod's monitor is found again.
-	Monitor string `json:"monitor"`
-	// MonitorPID and MonitorStart identify the monitor's process, so that an unanswering one can be ended.
-	MonitorPID   int    `json:"monitorPID,omitempty"`
-	MonitorStart uint64 `json:"monitorStart,omitempty"`
+	// SharedPID says that a pause process holds a PID namespace for all containers of the Pod.
+	SharedPID bool `json:"sharedPID,omitempty"`
 }
 
 // Container is what is remembered of a container.
@@ -53,20 +48,20 @@ type Container struct {
 	Cgroup string `json:"cgroup"`
 	// User is whom the first process runs as.
 	User Proto[*runtimev1.LinuxContainerUser] `json:"user"`
-	// StopSignal is what StopContainer sends first.
-	StopSignal string `json:"stopSignal,omitempty"`
+	// StopSignal is the number of the signal that StopContainer sends first.
+	StopSignal int `json:"stopSignal"`
+	// Mounted says that image volumes are mounted in the container's directory.
+	Mounted bool `json:"mounted,omitempty"`
+	// Lower are the image's layers as overlay directories, the top first.
+	Lower []string `json:"lower"`
 	// CreatedAt, StartedAt and FinishedAt are nanoseconds since the epoch, 0 when it has not come to that.
 	CreatedAt  int64 `json:"createdAt"`
 	StartedAt  int64 `json:"startedAt,omitempty"`
 	FinishedAt int64 `json:"finishedAt,omitempty"`
 	// Started is written before the launch and never unset: what ran once is never started again, whoever dies.
 	Started bool `json:"started,omitempty"`
-	// PID is the first process in the runtime's own PID namespace while it runs.
-	PID int `json:"pid,omitempty"`
 	// ExitCode, Reason and Message tell the end, once FinishedAt is set.
 	ExitCode int32  `json:"exitCode,omitempty"`
 	Reason   string `json:"reason,omitempty"`
 	Message  string `json:"message,omitempty"`
-	// Removing says that removal began and must be finished.
-	Removing bool `json:"removing,omitempty"`
 }

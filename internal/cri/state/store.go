@@ -78,7 +78,9 @@ func (s *Store[R]) Load() (map[string]*R, error) {
 	for _, entry := range entries {
 		id, ok := strings.CutSuffix(entry.Name(), suffix)
 		if !ok { // an unfinished write: the record before it still stands, or the thing never began
-			os.Remove(filepath.Join(s.dir, entry.Name()))
+			if strings.HasSuffix(entry.Name(), suffix+".new") {
+				os.Remove(filepath.Join(s.dir, entry.Name()))
+			}
 			continue
 		}
 		record, err := s.read(id)
@@ -103,7 +105,7 @@ func (s *Store[R]) read(id string) (*R, error) {
 // setAside keeps a broken file where nothing overwrites it, and says what is wrong with it.
 func (s *Store[R]) setAside(id string, cause error) error {
 	path := s.path(id)
-	kept := filepath.Join(s.quarantine, filepath.Base(s.dir)+"-"+id+suffix)
+	kept := s.kept(id)
 	err := os.MkdirAll(s.quarantine, 0o700)
 	if err == nil {
 		err = os.Rename(path, kept)
@@ -112,6 +114,17 @@ func (s *Store[R]) setAside(id string, cause error) error {
 		return errors.Join(fmt.Errorf("state file %s: %w", path, cause), err)
 	}
 	return fmt.Errorf("state file %s (kept as %s): %w", path, kept, cause)
+}
+
+// Quarantined tells whether the record of id was set aside, now or in an earlier life: what belongs to it is to be
+// kept for a person.
+func (s *Store[R]) Quarantined(id string) bool {
+	_, err := os.Lstat(s.kept(id))
+	return err == nil
+}
+
+func (s *Store[R]) kept(id string) string {
+	return filepath.Join(s.quarantine, filepath.Base(s.dir)+"-"+id+suffix)
 }
 
 func (s *Store[R]) path(id string) string { return filepath.Join(s.dir, id+suffix) }

@@ -1,0 +1,63 @@
+package cri
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/cri/image"
+	"github.com/mayfly-run/mayfly/internal/cri/network"
+)
+
+// Names under which the runtime introduces itself.
+const (
+	runtimeName = "mayfly"
+	apiVersion  = "v1"
+)
+
+// Config describes one runtime. Several run side by side when RootDir, RunDir, Socket, InstanceID, PodCIDRs and
+// CgroupRoot differ.
+type Config struct {
+	// RootDir keeps images, containers' file systems and state; it must be on a file system that overlayfs takes.
+	RootDir string
+	// RunDir keeps sockets, namespaces and what else need not survive the machine's restart.
+	RunDir string
+	// Socket is where the CRI is served, mode 0600.
+	Socket string
+	// InstanceID makes names in the kernel unique: eight hex digits.
+	InstanceID string
+	// PodCIDRs are the Pods' networks, one per IP family. Two runtimes must not share them.
+	PodCIDRs []string
+	// CNIConfDir and CNIBinDir are CNI's; a configuration in the first takes the place of the built-in bridge.
+	CNIConfDir, CNIBinDir string
+	// RegistryConfigDir holds a directory per registry with a hosts.toml.
+	RegistryConfigDir string
+	// CgroupRoot is the instance's cgroup, absolute within each hierarchy; empty is /mayfly-<InstanceID>.
+	CgroupRoot string
+	// Monitor is the executable of cmd/podmonitor.
+	Monitor []byte
+	// Version is what the runtime says its version is.
+	Version string
+}
+
+func (c Config) complete() Config {
+	if c.CgroupRoot == "" {
+		c.CgroupRoot = "/mayfly-" + c.InstanceID
+	}
+	c.CgroupRoot = strings.TrimRight(c.CgroupRoot, "/")
+	if c.Version == "" {
+		c.Version = "0.1.0"
+	}
+	return c
+}
+
+func (c Config) image() image.Config {
+	return image.Config{RootDir: filepath.Join(c.RootDir, "images"), RegistryConfigDir: c.RegistryConfigDir}
+}
+
+func (c Config) network() network.Config {
+	return network.Config{
+		Bridge: "mf-" + c.InstanceID[:min(len(c.InstanceID), 6)], Table: "mayfly-" + c.InstanceID,
+		PodCIDRs: c.PodCIDRs, StateDir: filepath.Join(c.RootDir, "network"),
+		CNIConfDir: c.CNIConfDir, CNIBinDir: c.CNIBinDir,
+	}
+}

@@ -1,0 +1,150 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/cri/image"
+	"github.com/mayfly-run/mayfly/internal/cri/spec"
+)
+
+// accountLimit bounds what is read of an image's passwd and group files.
+const accountLimit = 1 << 20
+
+// accountCache remembers the account files of images, which never change.
+type accountCache struct {
+	mu   sync.Mutex
+	byID map[string]spec.Accounts
+}
+
+func (a *accountCache) of(img image.Image) (spec.Accounts, error) {
+	a.mu.Lock()
+	known, ok := a.byID[img.ID]
+	a.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	accounts, err := readAccounts(img)
+	if err != nil {
+		return accounts, fmt.Errorf("read accounts of image %s: %w", img.ID, err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.byID == nil || len(a.byID) > 1000 {
+		a.byID = map[string]spec.Accounts{}
+	}
+	a.byID[img.ID] = accounts
+	return accounts, nil
+}
+
+// readAccounts looks at the image as the kernel would show it: whiteouts and links between layers included. The
+// layers are mounted in a mount namespace of a thread that ends here, so no other process ever sees the mount.
+func readAccounts(img image.Image) (spec.Accounts, error) {
+	if len(img.Lower) == 1 {
+		return accountsBelow(img.Lower[0])
+	}
+	var accounts spec.Accounts
+	err := onThread(func() error {
+		if err := privateMounts(); err != nil {
+			return err
+		}
+		if err := mountLayers(img.Lower, img.Empty, img.Empty); err != nil {
+			return err
+		}
+		var err error
+		accounts, err = accountsBelow(img.Empty)
+		return err
+	})
+	return accounts, err
+}
+
+func privateMounts() error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare mounts: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	return nil
+}
+
+func accountsBelow(root string) (spec.Accounts, error) {
+	passwd, err := readBelow(root, "etc/passwd")
+	if err != nil {
+		return spec.Accounts{}, err
+	}
+	group, err := readBelow(root, "etc/group")
+	return spec.Accounts{Passwd: passwd, Group: group}, err
+}
+
+// readBelow reads a regular file of an image as if root were "/". A missing one is empty.
+func readBelow(root, path string) ([]byte, error) {
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", root, err)
+	}
+	defer unix.Close(dir)
+	fd, err := unix.Openat2(dir, path, &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENXIO) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s in the image: %w", path, err)
+	}
+	file := os.NewFile(uintptr(fd), path)
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(file, accountLimit))
+}
+
+// mountLayers mounts layers read-only, the top first. Overlayfs wants two at least, so empty goes below a single one.
+// Where the option would exceed the kernel's page it is written relative to the layers' common parent; the thread,
+// which must be one to be thrown away, moves there.
+func mountLayers(lower []string, empty, target string) error {
+	if len(lower) == 1 {
+		lower = []string{lower[0], empty}
+	}
+	options := "lowerdir=" + strings.Join(lower, ":")
+	if len(options) >= os.Getpagesize() {
+		base := filepath.Dir(filepath.Dir(lower[0])) // …/snapshots/<n>/fs
+		relative := make([]string, len(lower))
+		for i, dir := range lower {
+			rel, err := filepath.Rel(base, dir)
+			if err != nil {
+				return err
+			}
+			relative[i] = rel
+		}
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			return fmt.Errorf("unshare working directory: %w", err)
+		}
+		if err := unix.Chdir(base); err != nil {
+			return fmt.Errorf("change to %s: %w", base, err)
+		}
+		options = "lowerdir=" + strings.Join(relative, ":")
+	}
+	if err := unix.Mount("overlay", target, "overlay", unix.MS_RDONLY, options); err != nil {
+		return fmt.Errorf("mount overlay on %s: %w", target, err)
+	}
+	return nil
+}
+
+// onThread runs f on a thread that is thrown away.
+func onThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked
+		done <- f()
+	}()
+	return <-done
+}

@@ -1,0 +1,187 @@
+package container
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"google.golang.org/protobuf/proto"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mayfly-run/mayfly/internal/cri/image"
+	"github.com/mayfly-run/mayfly/internal/cri/log"
+	"github.com/mayfly-run/mayfly/internal/cri/sandbox"
+	"github.com/mayfly-run/mayfly/internal/cri/spec"
+	"github.com/mayfly-run/mayfly/internal/cri/state"
+)
+
+// Create makes a container, ready to be started. After an error nothing is left of it.
+func (s *Service) Create(ctx context.Context, id string, box *sandbox.Sandbox, config *runtimev1.ContainerConfig) (_ *Container, err error) {
+	if config.GetMetadata() == nil {
+		return nil, fmt.Errorf("container has no metadata: %w", errdefs.ErrInvalidArgument)
+	}
+	if !box.Ready() {
+		return nil, fmt.Errorf("sandbox %q is not ready: %w", box.ID, errdefs.ErrFailedPrecondition)
+	}
+	c := newContainer(id, state.Container{
+		SandboxID: box.ID, Config: state.Proto[*runtimev1.ContainerConfig]{Message: proto.Clone(config).(*runtimev1.ContainerConfig)},
+		CreatedAt: time.Now().UnixNano(), Cgroup: box.CgroupParent() + "/" + id,
+	})
+	if err := s.reserve(c); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.clear(c))
+			s.unreserve(c)
+		}
+	}()
+	if err := s.prepare(ctx, c, box); err != nil {
+		return nil, err
+	}
+	if err := s.store.Save(id, &c.record); err != nil {
+		return nil, err
+	}
+	s.publish(c)
+	s.cfg.Notify(runtimev1.ContainerEventType_CONTAINER_CREATED_EVENT, c)
+	return c, nil
+}
+
+// prepare makes everything but the record.
+func (s *Service) prepare(ctx context.Context, c *Container, box *sandbox.Sandbox) error {
+	config := c.record.Config.Message
+	img, err := s.cfg.Images.Rootfs(ctx, imageName(config), c.ID)
+	if err != nil {
+		return fmt.Errorf("image of container %q: %w", config.GetMetadata().GetName(), err)
+	}
+	c.record.ImageID, c.record.ImageRef, c.record.Lower = img.ID, reference(img), img.Lower
+	if c.record.LogPath, err = log.Path(box.Config().GetLogDirectory(), config.GetLogPath()); err != nil {
+		return err
+	}
+	if c.record.StopSignal, err = stopSignal(config.GetStopSignal(), img.Config.StopSignal); err != nil {
+		return err
+	}
+	dir := s.dir(c.ID)
+	for _, d := range []string{dir, filepath.Join(dir, "rootfs"), filepath.Join(dir, "upper"), filepath.Join(dir, "work")} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return fmt.Errorf("make container directory: %w", err)
+		}
+	}
+	volumes, err := s.mountVolumes(ctx, c)
+	if err != nil {
+		return err
+	}
+	return s.specify(c, box, img, volumes)
+}
+
+// specify builds the specification and keeps it.
+func (s *Service) specify(c *Container, box *sandbox.Sandbox, img image.Image, volumes map[int]string) error {
+	accounts, err := s.accounts.of(img)
+	if err != nil {
+		return err
+	}
+	hostname, err := sandbox.Hostname(box.Config())
+	if err != nil {
+		return err
+	}
+	namespaces, err := s.namespaces(box, c.record.Config.Message)
+	if err != nil {
+		return err
+	}
+	files := s.cfg.Sandboxes.Files(box)
+	built, user, err := spec.Container(spec.Input{
+		ID: c.ID, SandboxID: box.ID, Container: c.record.Config.Message, Sandbox: box.Config(), Image: img.Config, Accounts: accounts,
+		Namespaces: namespaces, Cgroup: c.record.Cgroup, ImageVolumes: volumes, Hostname: hostname,
+		Files:           spec.Files{ResolvConf: files.ResolvConf, Hostname: files.Hostname, Hosts: files.Hosts, Shm: files.Shm},
+		CgroupNamespace: s.cfg.Cgroups.Unified(),
+	})
+	if err != nil {
+		return err
+	}
+	dir := s.dir(c.ID)
+	built.Root.Path = filepath.Join(dir, "rootfs")
+	c.spec, c.record.User.Message = built, user
+	return s.keepSpec(c.ID, built)
+}
+
+// keepSpec writes the specification for a later life of the runtime, and for people.
+func (s *Service) keepSpec(id string, built *specs.Spec) error {
+	content, err := json.Marshal(built)
+	path := filepath.Join(s.dir(id), "config.json")
+	if err == nil {
+		err = os.WriteFile(path+".new", content, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return fmt.Errorf("keep specification: %w", err)
+	}
+	return nil
+}
+
+// namespaces maps the client's modes to paths. The PID namespace of a target is found when the container starts.
+func (s *Service) namespaces(box *sandbox.Sandbox, config *runtimev1.ContainerConfig) (spec.Namespaces, error) {
+	paths := s.cfg.Sandboxes.Namespaces(box)
+	out := spec.Namespaces{Network: paths.Network, IPC: paths.IPC, UTS: paths.UTS}
+	options := config.GetLinux().GetSecurityContext().GetNamespaceOptions()
+	switch options.GetPid() {
+	case runtimev1.NamespaceMode_POD:
+		out.PID = paths.PID // empty, so a new one, where neither sandbox nor container says anything
+	case runtimev1.NamespaceMode_NODE:
+		out.HostPID = true
+	case runtimev1.NamespaceMode_TARGET:
+		target, err := s.Get(options.GetTargetId())
+		if err != nil {
+			return out, fmt.Errorf("target of PID namespace: %w: %w", err, errdefs.ErrInvalidArgument)
+		}
+		if target.SandboxID() != box.ID {
+			return out, fmt.Errorf("target %q of PID namespace is in another sandbox: %w", target.ID, errdefs.ErrInvalidArgument)
+		}
+	}
+	return out, nil
+}
+
+// Spec returns a container's OCI specification. It is not to be changed.
+func (s *Service) Spec(c *Container) (*specs.Spec, error) { return s.loadSpec(c) }
+
+// loadSpec returns the specification, from disk after a restart.
+func (s *Service) loadSpec(c *Container) (*specs.Spec, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spec != nil {
+		return c.spec, nil
+	}
+	path := filepath.Join(s.dir(c.ID), "config.json")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read specification: %w", err)
+	}
+	loaded := &specs.Spec{}
+	if err := json.Unmarshal(content, loaded); err != nil {
+		return nil, fmt.Errorf("decode specification %s: %w", path, err)
+	}
+	c.spec = loaded
+	return loaded, nil
+}
+
+func imageName(config *runtimev1.ContainerConfig) string {
+	if ref := config.GetImage().GetImageRef(); ref != "" {
+		return ref
+	}
+	return config.GetImage().GetImage()
+}
+
+// reference is the digest under which the image was pulled, its ID where it was imported.
+func reference(img image.Image) string {
+	if len(img.RepoDigests) > 0 {
+		return img.RepoDigests[0]
+	}
+	return img.ID
+}

@@ -1,0 +1,70 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// Remove forgets a container and all it wrote but its log; one that runs is killed first. A removal that was cut
+// short is finished by the next one.
+func (s *Service) Remove(ctx context.Context, c *Container) error {
+	if err := s.Stop(ctx, c, 0); err != nil {
+		return fmt.Errorf("remove container %q: %w", c.ID, err)
+	}
+	c.life.Lock()
+	defer c.life.Unlock()
+	if c.snapshotRemoved() {
+		return nil
+	}
+	if client := s.monitor(c); client != nil && c.snapshot().Started {
+		if err := client.Remove(ctx, c.ID); err != nil && !errors.Is(err, os.ErrNotExist) {
+			select {
+			case <-client.Done():
+			default:
+				return fmt.Errorf("remove container %q from its monitor: %w", c.ID, err)
+			}
+		}
+	}
+	if err := errors.Join(s.removeCgroup(ctx, c), s.clear(c), s.store.Delete(c.ID)); err != nil {
+		return fmt.Errorf("remove container %q: %w", c.ID, err)
+	}
+	c.mu.Lock()
+	c.removed = true
+	c.mu.Unlock()
+	s.unreserve(c)
+	s.cfg.Notify(runtimev1.ContainerEventType_CONTAINER_DELETED_EVENT, c)
+	return nil
+}
+
+func (c *Container) snapshotRemoved() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.removed
+}
+
+// clear removes what prepare made.
+func (s *Service) clear(c *Container) error {
+	err := s.unmountVolumes(c)
+	if err == nil {
+		err = removeTree(s.dir(c.ID))
+	}
+	s.cfg.Images.Release(c.ID)
+	return err
+}
+
+// removeTree removes the directory of a container of which nothing is mounted any more.
+func removeTree(dir string) error {
+	work := filepath.Join(dir, "work", "work") // overlayfs leaves it without permissions
+	if err := os.Chmod(work, 0o700); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("open overlay's work directory: %w", err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove container directory: %w", err)
+	}
+	return nil
+}

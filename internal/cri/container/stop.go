@@ -1,0 +1,78 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/launch/monitor"
+)
+
+// Stop ends a container: its stop signal first, after grace SIGKILL to all of its processes. One that does not run is
+// left alone. It returns once the end is recorded.
+func (s *Service) Stop(ctx context.Context, c *Container, grace time.Duration) error {
+	client := s.monitor(c)
+	if !c.Running() || client == nil {
+		return nil
+	}
+	if grace > 0 {
+		ended, err := s.askToEnd(ctx, c, client, grace)
+		if err != nil || ended {
+			return err
+		}
+	}
+	if err := send(ctx, client, c, unix.SIGKILL, true); err != nil {
+		return err
+	}
+	select {
+	case <-c.exited:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for killed container %q: %w", c.ID, ctx.Err())
+	}
+}
+
+func (s *Service) askToEnd(ctx context.Context, c *Container, client *monitor.Client, grace time.Duration) (ended bool, _ error) {
+	if err := send(ctx, client, c, unix.Signal(c.snapshot().StopSignal), false); err != nil {
+		return false, err
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-c.exited:
+		return true, nil
+	case <-timer.C:
+		slog.InfoContext(ctx, "container outlived its grace", "container", c.ID, "grace", grace)
+		return false, nil
+	case <-ctx.Done():
+		return false, fmt.Errorf("wait for container %q to end: %w", c.ID, ctx.Err())
+	}
+}
+
+// send takes a container that is gone for one that has got the signal: its end is on its way.
+func send(ctx context.Context, client *monitor.Client, c *Container, signal unix.Signal, all bool) error {
+	err := client.Signal(ctx, c.ID, int(signal), all)
+	if err == nil || errors.Is(err, os.ErrProcessDone) || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	select {
+	case <-client.Done(): // the monitor died: the container ends as lost
+		return nil
+	default:
+		return fmt.Errorf("send %v to container %q: %w", signal, c.ID, err)
+	}
+}
+
+// monitor returns the connection to the container's monitor, nil if it is gone.
+func (s *Service) monitor(c *Container) *monitor.Client {
+	box, err := s.cfg.Sandboxes.Get(c.SandboxID())
+	if err != nil {
+		return nil
+	}
+	return box.Monitor()
+}

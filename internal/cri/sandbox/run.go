@@ -1,0 +1,207 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"google.golang.org/protobuf/proto"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/mayfly-run/mayfly/internal/cri/state"
+	"github.com/mayfly-run/mayfly/internal/launch/compile"
+	"github.com/mayfly-run/mayfly/internal/launch/monitor"
+)
+
+// cleanupTimeout bounds the clean-up after a failure, which goes on when the client has given up.
+const cleanupTimeout = 10 * time.Second
+
+func clone[M proto.Message](m M) M { return proto.Clone(m).(M) }
+
+// Run makes a sandbox, ready for containers. After an error nothing is left of it.
+func (s *Service) Run(ctx context.Context, id, handler string, config *runtimev1.PodSandboxConfig) (_ *Sandbox, err error) {
+	if config.GetMetadata() == nil {
+		return nil, fmt.Errorf("sandbox has no metadata: %w", errdefs.ErrInvalidArgument)
+	}
+	if err := s.check(config); err != nil {
+		return nil, err
+	}
+	sandbox := &Sandbox{ID: id, record: state.Sandbox{
+		Config: state.Proto[*runtimev1.PodSandboxConfig]{Message: clone(config)}, RuntimeHandler: handler,
+		Phase: state.Starting, CreatedAt: time.Now().UnixNano(), CgroupParent: config.GetLinux().GetCgroupParent(),
+	}}
+	if sandbox.record.CgroupParent == "" {
+		sandbox.record.CgroupParent, sandbox.record.OwnCgroup = s.cfg.CgroupRoot+"/"+id, true
+	}
+	sandbox.life.Lock()
+	defer sandbox.life.Unlock()
+	if err := s.reserve(sandbox, config); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			cleanCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+			defer cancel()
+			err = errors.Join(err, s.dismantle(cleanCtx, sandbox), s.discard(cleanCtx, sandbox))
+		}
+	}()
+	if err := s.store.Save(id, &sandbox.record); err != nil {
+		return nil, err
+	}
+	return sandbox, s.build(ctx, sandbox)
+}
+
+// check refuses what this runtime cannot do, before anything is made.
+func (s *Service) check(config *runtimev1.PodSandboxConfig) error {
+	want := wanted(config, "")
+	options := config.GetLinux().GetSecurityContext().GetNamespaceOptions()
+	if users := options.GetUsernsOptions(); users != nil && users.GetMode() != runtimev1.NamespaceMode_NODE {
+		return fmt.Errorf("user namespaces are not supported by this runtime: %w", errdefs.ErrNotImplemented)
+	}
+	return CheckSysctls(config.GetLinux().GetSysctls(), want.Network, want.IPC)
+}
+
+// build does the work of Run. The monitor starts while the network is set up: neither needs the other.
+func (s *Service) build(ctx context.Context, sandbox *Sandbox) error {
+	config := sandbox.record.Config.Message
+	hostname, err := Hostname(config)
+	if err != nil {
+		return err
+	}
+	want := wanted(config, hostname)
+	spawned := make(chan error, 1)
+	go func() { spawned <- s.spawn(ctx, sandbox) }()
+	err = s.furnish(ctx, sandbox, want)
+	if err = errors.Join(<-spawned, err); err != nil {
+		return err
+	}
+	if want.PID {
+		if err := s.startPause(ctx, sandbox); err != nil {
+			return err
+		}
+	}
+	sandbox.mu.Lock()
+	defer sandbox.mu.Unlock()
+	sandbox.record.Phase = state.Ready
+	return s.store.Save(sandbox.ID, &sandbox.record)
+}
+
+// furnish makes everything but processes.
+func (s *Service) furnish(ctx context.Context, sandbox *Sandbox, want Wanted) error {
+	group, err := s.cfg.Cgroups.Group(sandbox.record.CgroupParent)
+	if err == nil {
+		err = group.Create()
+	}
+	if err != nil {
+		return fmt.Errorf("make cgroup %s: %w", sandbox.record.CgroupParent, err)
+	}
+	if _, err := MakeFiles(s.dir(sandbox.ID), want.Hostname, sandbox.record.Config.Message.GetDnsConfig()); err != nil {
+		return err
+	}
+	if want.IPC {
+		if err := s.namespaces.MakeShm(sandbox.ID); err != nil {
+			return err
+		}
+	}
+	paths, err := s.namespaces.Make(sandbox.ID, want)
+	if err != nil {
+		return err
+	}
+	if dir := sandbox.record.Config.Message.GetLogDirectory(); dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("make log directory: %w", err)
+		}
+	}
+	if !want.Network {
+		return nil
+	}
+	return s.connect(ctx, sandbox, paths.Network)
+}
+
+// connect sets the network up. That it began is kept before, so that a crash in between is cleaned up.
+func (s *Service) connect(ctx context.Context, sandbox *Sandbox, netns string) error {
+	sandbox.mu.Lock()
+	sandbox.record.Networked = true
+	err := s.store.Save(sandbox.ID, &sandbox.record)
+	sandbox.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	ips, err := s.cfg.Network.Setup(ctx, sandbox.ID, netns, sandbox.record.Config.Message)
+	if err != nil {
+		return fmt.Errorf("set up network of sandbox %s: %w", sandbox.ID, err)
+	}
+	sandbox.mu.Lock()
+	defer sandbox.mu.Unlock()
+	sandbox.record.IPs = ips
+	return nil
+}
+
+// spawn starts the monitor and listens to it.
+func (s *Service) spawn(ctx context.Context, sandbox *Sandbox) error {
+	client, err := monitor.Spawn(ctx, monitor.Config{
+		Executable: s.cfg.Executable,
+		SocketPath: s.socket(sandbox.ID),
+		StatePath:  s.monitorState(sandbox.ID),
+		CgroupDirs: s.monitors.Dirs(),
+	})
+	if err != nil {
+		return fmt.Errorf("start monitor: %w", err)
+	}
+	sandbox.mu.Lock()
+	sandbox.client = client
+	sandbox.mu.Unlock()
+	s.watch(sandbox, client, client.Events(s.ctx))
+	return nil
+}
+
+// startPause starts the process that holds the Pod's PID namespace and reaps its orphans.
+func (s *Service) startPause(ctx context.Context, sandbox *Sandbox) error {
+	paths := s.namespaces.PathsOf(sandbox.ID, wanted(sandbox.record.Config.Message, ""))
+	list := []specs.LinuxNamespace{{Type: specs.PIDNamespace}}
+	for _, ns := range []struct {
+		kind specs.LinuxNamespaceType
+		path string
+	}{{specs.NetworkNamespace, paths.Network}, {specs.IPCNamespace, paths.IPC}, {specs.UTSNamespace, paths.UTS}} {
+		if ns.path != "" {
+			list = append(list, specs.LinuxNamespace{Type: ns.kind, Path: ns.path})
+		}
+	}
+	program, files, err := compile.Pause(compile.PauseOptions{Namespaces: list, CgroupDirs: s.monitors.Dirs(), Root: s.dir(sandbox.ID)})
+	if err != nil {
+		return fmt.Errorf("compile pause process: %w", err)
+	}
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	status, err := sandbox.client.Start(ctx, monitor.StartRequest{ID: PauseID, Program: program, Files: files})
+	if err != nil {
+		return fmt.Errorf("start pause process: %w", err)
+	}
+	if err := s.namespaces.KeepPID(sandbox.ID, status.PID); err != nil {
+		return err
+	}
+	sandbox.mu.Lock()
+	defer sandbox.mu.Unlock()
+	sandbox.record.SharedPID = true
+	return nil
+}
+
+// Hostname is the sandbox's, the host's where none is given.
+func Hostname(config *runtimev1.PodSandboxConfig) (string, error) {
+	if name := config.GetHostname(); name != "" {
+		return name, nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("ask hostname: %w", err)
+	}
+	return name, nil
+}
