@@ -33,6 +33,8 @@ type Instance struct {
 	Dir string
 	// Flags are added to those of Up.
 	Flags []string
+	// Environ is added to the daemon's environment.
+	Environ []string
 
 	tools  Tools
 	daemon *exec.Cmd
@@ -98,7 +100,9 @@ func (i *Instance) UpCommand() *exec.Cmd {
 		"up", "--data-dir", i.DataDir, "--run-dir", i.RunDir, "--listen", i.Listen, "--kubeconfig", i.Kubeconfig,
 		"--pod-cidr", strings.Join(i.PodCIDRs, ","), "--node-name", i.NodeName,
 	}
-	return exec.Command(i.tools.Mayfly, append(args, i.Flags...)...)
+	cmd := exec.Command(i.tools.Mayfly, append(args, i.Flags...)...)
+	cmd.Env = append(os.Environ(), i.Environ...)
+	return cmd
 }
 
 // Up starts the daemon and returns when it says that it is ready.

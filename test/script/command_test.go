@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -40,6 +41,7 @@ func commands() map[string]command {
 		"background":   background,
 		"as-nobody":    asNobody,
 		"small-disk":   smallDisk,
+		"notified":     notified,
 	}
 }
 
@@ -83,6 +85,30 @@ func upOther(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0]+"_KUBECONFIG", other.Kubeconfig)
 	ts.Setenv(args[0]+"_DATA_DIR", other.DataDir)
 	ts.Setenv(args[0]+"_RUN_DIR", other.RunDir)
+}
+
+// notified STATE waits until the daemon tells systemd a state, sd_notify(3). The first call, before up and without a
+// state, opens the socket.
+func notified(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) <= 1, "notified [STATE]")
+	s := of(ts)
+	if len(args) == 0 {
+		address := &net.UnixAddr{Name: s.instance.Dir + "/notify", Net: "unixgram"}
+		socket, err := net.ListenUnixgram("unixgram", address)
+		ts.Check(err)
+		ts.Defer(func() { _ = socket.Close() })
+		s.notify, s.instance.Environ = socket, []string{"NOTIFY_SOCKET=" + address.Name}
+		return
+	}
+	ts.Check(s.notify.SetReadDeadline(time.Now().Add(10 * time.Second)))
+	for {
+		message := make([]byte, 4096)
+		n, err := s.notify.Read(message)
+		ts.Check(err)
+		if strings.Contains(string(message[:n]), args[0]) {
+			return
+		}
+	}
 }
 
 // small-disk MEGABYTES puts all that the instance stores on a file system of that size.

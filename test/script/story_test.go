@@ -3,6 +3,7 @@ package script
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ type story struct {
 	// others are further instances, by name.
 	others   map[string]*harness.Instance
 	registry *httptest.Server
+	notify   *net.UnixConn
 }
 
 func newStory(tools harness.Tools, archives image.Archives) (*story, error) {
