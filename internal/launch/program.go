@@ -84,6 +84,8 @@ const (
 	OpStore
 	// OpFail fails with the error that Try remembered, else with args[0].
 	OpFail
+	// OpSkip does nothing and succeeds; with Else it skips calls.
+	OpSkip
 	opEnd
 )
 

@@ -2,16 +2,21 @@
 //
 // The input is the public OCI runtime-spec v1.x; what the kernel or Mayfly cannot
 // do is an error, never ignored. Every path of the container is resolved inside its
-// own root, after pivot_root.
+// own root, after pivot_root, and never through a magic link of procfs.
 package compile
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/mayfly-run/mayfly/internal/launch"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
+
+// ErrUnsupported marks what a configuration asks for and Mayfly cannot do.
+var ErrUnsupported = errors.New("not supported")
 
 // Options hold what the OCI configuration does not say.
 type Options struct {
@@ -30,43 +35,118 @@ type Overlay struct {
 	Volatile    bool     // skip syncs of the upper layer
 }
 
+// compiler carries a program while it grows.
+type compiler struct {
+	*launch.Builder
+	files []*os.File
+	root  launch.Arg // O_PATH descriptor of the container's root
+	// attr is where the label of the next execve is written to, when there is one.
+	attr  launch.Arg
+	label string
+}
+
+func newCompiler() *compiler { return &compiler{Builder: launch.NewBuilder()} }
+
+// file opens a file that travels with the program.
+func (c *compiler) file(path string, flags int) (launch.Arg, error) {
+	f, err := os.OpenFile(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return launch.Arg{}, err
+	}
+	c.files = append(c.files, f)
+	return c.AddFile(), nil
+}
+
+func (c *compiler) close() {
+	for _, f := range c.files {
+		f.Close()
+	}
+}
+
+// finish gives the program, or closes the files.
+func (c *compiler) finish(err error) (*launch.Program, []*os.File, error) {
+	if err == nil {
+		err = c.Program().Validate()
+	}
+	if err != nil {
+		c.close()
+		return nil, nil, err
+	}
+	return c.Program(), c.files, nil
+}
+
 // Container compiles a container. Namespaces with a path are joined, those without are
-// made, those absent are the host's. process.terminal allocates a terminal from the
-// container's own devpts. The caller closes the files once the program was started.
+// made, those absent are the host's; a mount namespace must be made. process.terminal
+// allocates a terminal from the container's own devpts. The caller closes the files once
+// the program was started.
 func Container(spec *specs.Spec, opt Options) (*launch.Program, []*os.File, error) {
-	return nil, nil, errors.New("not there yet")
+	c := newCompiler()
+	return c.finish(c.container(spec, opt))
 }
 
-// ExecOptions say where an exec'd process goes.
-type ExecOptions struct {
-	// CgroupDirs are the container's cgroups.
-	CgroupDirs []string
-	// Seccomp is the container's (spec.Linux.Seccomp); nil for none.
-	Seccomp *specs.LinuxSeccomp
-	// HostPID says that the container has the host's PID namespace.
-	HostPID bool
+func (c *compiler) container(spec *specs.Spec, opt Options) error {
+	if err := check(spec); err != nil {
+		return err
+	}
+	c.Must(unix.SYS_UMASK, "", launch.Int(0))
+	if err := c.joinCgroups(opt.CgroupDirs); err != nil {
+		return err
+	}
+	c.oomScore(spec.Process.OOMScoreAdj)
+	c.openLabel(spec.Process)
+	if err := c.namespaces(spec); err != nil {
+		return err
+	}
+	c.May(unix.SYS_KEYCTL, "new session keyring", launch.Int(unix.KEYCTL_JOIN_SESSION_KEYRING), launch.Int(0))
+	sources, err := c.openSources(spec, opt)
+	if err != nil {
+		return err
+	}
+	if err := c.enterRoot(spec.Root.Path, opt.Overlay); err != nil {
+		return err
+	}
+	for i, m := range spec.Mounts {
+		if err := c.mount(m, sources[i], opt); err != nil {
+			return fmt.Errorf("mount %s: %w", m.Destination, err)
+		}
+	}
+	if err := c.devices(spec); err != nil {
+		return err
+	}
+	c.ensureDir(cwd(spec.Process), "make working directory "+cwd(spec.Process))
+	c.stdio(spec.Process, true)
+	c.hidePaths(spec.Linux)
+	if err := c.sealRoot(spec); err != nil {
+		return err
+	}
+	return c.process(spec.Process, spec.Linux.Seccomp)
 }
 
-// Exec compiles a process that enters a running container, which the monitor knows by
-// the ID in its ExecRequest: its namespaces, root and cgroups. Capabilities, user, groups,
-// environment and cwd are the process's own.
-func Exec(process *specs.Process, opt ExecOptions) (*launch.Program, []*os.File, error) {
-	return nil, nil, errors.New("not there yet")
+// check refuses what would otherwise be ignored.
+func check(spec *specs.Spec) error {
+	switch {
+	case spec.Process == nil || len(spec.Process.Args) == 0:
+		return errors.New("no command")
+	case spec.Root == nil || spec.Root.Path == "":
+		return errors.New("no root")
+	case spec.Linux == nil:
+		return errors.New("no linux section")
+	case len(spec.Linux.UIDMappings) > 0 || len(spec.Linux.GIDMappings) > 0:
+		return fmt.Errorf("user namespace mappings: %w", ErrUnsupported)
+	case spec.Linux.MountLabel != "":
+		return fmt.Errorf("SELinux mount label: %w", ErrUnsupported)
+	case spec.Hooks != nil && (len(spec.Hooks.Prestart)+len(spec.Hooks.CreateRuntime)+len(spec.Hooks.CreateContainer)+ //nolint:staticcheck // refused, not used
+		len(spec.Hooks.StartContainer)+len(spec.Hooks.Poststart)+len(spec.Hooks.Poststop)) > 0:
+		return fmt.Errorf("hooks: %w", ErrUnsupported)
+	case spec.Linux.IntelRdt != nil || spec.Linux.Personality != nil || spec.Process.IOPriority != nil || spec.Process.Scheduler != nil:
+		return fmt.Errorf("RDT, personality, I/O priority or scheduler: %w", ErrUnsupported)
+	}
+	return nil
 }
 
-// PauseOptions say in which namespaces a sandbox's pause process lives.
-type PauseOptions struct {
-	// Namespaces as in an OCI configuration; a mount namespace is always made.
-	Namespaces []specs.LinuxNamespace
-	CgroupDirs []string
-	// Hostname is set when a UTS namespace is made; Sysctl as in an OCI configuration.
-	Hostname string
-	Sysctl   map[string]string
-}
-
-// Pause compiles the process that keeps a sandbox's namespaces and reaps orphans as
-// PID 1: the monitor's own executable, in an empty read-only root, with no rights.
-// Start it with monitor.Client.Start as any container.
-func Pause(opt PauseOptions) (*launch.Program, []*os.File, error) {
-	return nil, nil, errors.New("not there yet")
+func cwd(p *specs.Process) string {
+	if p.Cwd == "" {
+		return "/"
+	}
+	return p.Cwd
 }

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/launch/wire"
+	"golang.org/x/sys/unix"
+)
+
+// source is something that epoll watches.
+type source interface{ ready(events uint32) }
+
+type sourceFunc func(events uint32)
+
+func (f sourceFunc) ready(events uint32) { f(events) }
+
+// loop is the whole state of the monitor; only its own thread touches it.
+type loop struct {
+	socket, state string
+	epoll         int
+	sources       map[int32]source
+	conns         map[*conn]struct{}
+	containers    map[string]*container
+	execs         map[execKey]*process
+	children      map[int]child
+	early         map[int]unix.WaitStatus // children that ended before their launch was known
+	launching     int
+	spawner       *spawner
+	self, null    int
+	timers        []timer
+	buf           []byte // for streams
+	packet, oob   []byte // for requests, valid while one is served
+	stopping      bool
+}
+
+// child is a process that the monitor started.
+type child interface{ exited(status unix.WaitStatus) }
+
+type timer struct {
+	at time.Time
+	do func()
+}
+
+const (
+	readSize = 32 << 10
+	// idle is when memory is given back; lonely is how often a monitor without a client
+	// looks whether its Pod is still there.
+	idle   = 2 * time.Second
+	lonely = time.Minute
+)
+
+func newLoop(socket, state string) (*loop, error) {
+	l := &loop{
+		socket: socket, state: state, sources: map[int32]source{}, conns: map[*conn]struct{}{}, containers: map[string]*container{}, execs: map[execKey]*process{},
+		children: map[int]child{}, early: map[int]unix.WaitStatus{}, buf: make([]byte, readSize), packet: make([]byte, wire.MaxMessage),
+		oob: make([]byte, unix.CmsgSpace(4*wire.MaxFiles)),
+	}
+	var err error
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("make epoll: %w", err)
+	}
+	if l.self, err = unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0); err != nil {
+		return nil, fmt.Errorf("open own executable: %w", err)
+	}
+	if l.null, err = unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+		return nil, fmt.Errorf("open /dev/null: %w", err)
+	}
+	if err := l.watch(listenFD, unix.EPOLLIN, sourceFunc(l.accept)); err != nil {
+		return nil, err
+	}
+	if err := l.watchChildren(); err != nil {
+		return nil, err
+	}
+	if l.spawner, err = newSpawner(l); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *loop) watch(fd int, events uint32, s source) error {
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}); err != nil {
+		return fmt.Errorf("watch descriptor %d: %w", fd, err)
+	}
+	l.sources[int32(fd)] = s
+	return nil
+}
+
+func (l *loop) want(fd int, events uint32) {
+	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
+}
+
+func (l *loop) unwatch(fd int) {
+	if _, ok := l.sources[int32(fd)]; ok {
+		_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+		delete(l.sources, int32(fd))
+	}
+}
+
+func (l *loop) close(fd int) {
+	if fd >= 0 {
+		l.unwatch(fd)
+		unix.Close(fd)
+	}
+}
+
+func (l *loop) after(d time.Duration, do func()) {
+	l.timers = append(l.timers, timer{time.Now().Add(d), do})
+}
+
+// run serves until the monitor is told to end, or its Pod is gone.
+func (l *loop) run() error {
+	runtime.LockOSThread()
+	events := make([]unix.EpollEvent, 64)
+	freed := false
+	for !l.stopping {
+		timeout := l.timeout(freed)
+		n, err := unix.EpollWait(l.epoll, events, int(timeout/time.Millisecond))
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("wait: %w", err)
+		}
+		for _, e := range events[:max(n, 0)] {
+			if s, ok := l.sources[e.Fd]; ok {
+				s.ready(e.Events)
+			}
+		}
+		switch {
+		case n > 0:
+			freed = false
+		case n == 0 && len(l.timers) == 0 && !freed:
+			debug.FreeOSMemory()
+			freed = true
+		case n == 0 && l.abandoned():
+			return nil
+		}
+		l.runTimers()
+	}
+	return nil
+}
+
+func (l *loop) timeout(freed bool) time.Duration {
+	d := idle
+	if freed {
+		d = lonely
+	}
+	for _, t := range l.timers {
+		d = min(d, time.Until(t.at)+time.Millisecond)
+	}
+	return max(d, 0)
+}
+
+func (l *loop) runTimers() {
+	now := time.Now()
+	due, rest := []timer(nil), l.timers[:0]
+	for _, t := range l.timers {
+		if t.at.After(now) {
+			rest = append(rest, t)
+		} else {
+			due = append(due, t)
+		}
+	}
+	l.timers = rest
+	for _, t := range due {
+		t.do()
+	}
+}
+
+// abandoned says that nobody can reach the monitor any more and nothing runs.
+func (l *loop) abandoned() bool {
+	if len(l.conns) > 0 || l.launching > 0 {
+		return false
+	}
+	for _, c := range l.containers {
+		if c.status.Phase == running {
+			return false
+		}
+	}
+	var st unix.Stat_t
+	return errors.Is(unix.Lstat(l.socket, &st), unix.ENOENT)
+}
+
+// watchChildren turns SIGCHLD into an event of the loop.
+func (l *loop) watchChildren() error {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return fmt.Errorf("make eventfd: %w", err)
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGCHLD)
+	go func() {
+		for range signals {
+			ring(fd)
+		}
+	}()
+	return l.watch(fd, unix.EPOLLIN, sourceFunc(func(uint32) {
+		hush(fd)
+		l.reap()
+	}))
+}
+
+func ring(fd int) { _, _ = unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+
+func hush(fd int) {
+	var b [8]byte
+	_, _ = unix.Read(fd, b[:])
+}
+
+// reap takes the status of every process that ended: our own and adopted orphans.
+func (l *loop) reap() {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return
+		}
+		if c, ok := l.children[pid]; ok {
+			delete(l.children, pid)
+			c.exited(status)
+		} else if l.launching > 0 {
+			l.early[pid] = status
+		}
+	}
+}
+
+// adopt makes a launched process known, also when it has ended meanwhile.
+func (l *loop) adopt(pid int, c child) {
+	status, ended := l.early[pid]
+	if !ended {
+		l.children[pid] = c
+		return
+	}
+	delete(l.early, pid)
+	c.exited(status)
+}

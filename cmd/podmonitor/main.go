@@ -1,0 +1,71 @@
+// Podmonitor watches over the containers of one Pod: it starts them from launch
+// programs, keeps their streams, logs and exit states, and reaps what they leave. The
+// server that talks to it may die and come back; see internal/launch/monitor.
+//
+// It is one epoll loop and one thread that launches. Run as "pause", it is the first
+// process of a PID namespace that a Pod's containers share.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// listenFD is where the server leaves the listening socket.
+const listenFD = 3
+
+func main() {
+	if len(os.Args) == 1 && filepath.Base(os.Args[0]) == "pause" {
+		pause()
+		return
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "podmonitor:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	socket := flag.String("socket", "", "path of the listening socket")
+	state := flag.String("state", "", "file that keeps the containers' states")
+	cgroups := flag.String("cgroups", "", "colon-separated cgroup directories to move into")
+	flag.Parse()
+	if err := settle(*cgroups); err != nil {
+		return err
+	}
+	l, err := newLoop(*socket, *state)
+	if err != nil {
+		return err
+	}
+	return l.run()
+}
+
+// settle makes the process independent of whoever started it, and its memory unreadable.
+func settle(cgroups string) error {
+	debug.SetGCPercent(25)
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("make undumpable: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become subreaper: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("outlive the server: %w", err)
+	}
+	for _, dir := range strings.Split(cgroups, ":") {
+		if dir == "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {
+			return fmt.Errorf("enter cgroup: %w", err)
+		}
+	}
+	unix.CloseOnExec(listenFD)
+	return unix.SetNonblock(listenFD, true)
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/mayfly-run/mayfly/internal/launch"
+	"github.com/mayfly-run/mayfly/internal/launch/wire"
+	"golang.org/x/sys/unix"
+)
+
+// job is a launch; done runs on the loop with its outcome.
+type job struct {
+	program *launch.Program
+	files   []int
+	done    func(result)
+}
+
+type result struct {
+	pid, pidfd int
+	err        error
+}
+
+// spawner launches on a thread of its own, which stands still while a child prepares: a slow
+// execve delays other launches of the Pod, and nothing else.
+type spawner struct {
+	jobs chan job
+	bell int
+	mu   sync.Mutex
+	done []func()
+}
+
+func newSpawner(l *loop) (*spawner, error) {
+	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("make eventfd: %w", err)
+	}
+	s := &spawner{jobs: make(chan job, 256), bell: bell}
+	go s.run()
+	return s, l.watch(bell, unix.EPOLLIN, sourceFunc(func(uint32) { s.collect() }))
+}
+
+func (s *spawner) run() {
+	runtime.LockOSThread()
+	for j := range s.jobs {
+		var r result
+		r.pid, r.pidfd, r.err = launch.Run(j.program, j.files)
+		s.mu.Lock()
+		s.done = append(s.done, func() { j.done(r) })
+		s.mu.Unlock()
+		ring(s.bell)
+	}
+}
+
+func (s *spawner) collect() {
+	hush(s.bell)
+	s.mu.Lock()
+	done := s.done
+	s.done = nil
+	s.mu.Unlock()
+	for _, f := range done {
+		f()
+	}
+}
+
+// launch runs a program; it closes files once they are used, whatever comes of it.
+func (l *loop) launch(p *launch.Program, own [launch.FirstFile]int, passed []int, close []int, done func(result)) {
+	l.launching++
+	files := append(own[:], passed...)
+	l.spawner.jobs <- job{program: p, files: files, done: func(r result) {
+		l.launching--
+		closeAll(close)
+		done(r)
+		if l.launching == 0 {
+			clear(l.early)
+		}
+	}}
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+// launchError tells which call failed.
+func launchError(p *launch.Program, err error) wire.ReplyBody {
+	var f *launch.Failure
+	if !errors.As(err, &f) {
+		return wire.ReplyBody{Errno: errno(err)}
+	}
+	r := wire.ReplyBody{Errno: f.Errno, Launch: true, Call: "clone3", Note: "make process"}
+	if f.Call >= 0 && f.Call < len(p.Calls) {
+		c := p.Calls[f.Call]
+		r.Call, r.Note = launch.CallName(c.Nr), c.Note
+		if c.Nr == launch.OpFail {
+			r.Call = launch.CallName(unix.SYS_EXECVE)
+		}
+	}
+	return r
+}
+
+func errno(err error) unix.Errno {
+	var e unix.Errno
+	if errors.As(err, &e) {
+		return e
+	}
+	return unix.EINVAL
+}
+
+// receiveTerminal takes a terminal's master from the socket that the child sent it over.
+func receiveTerminal(socket int) (int, error) {
+	var data [1]byte
+	oob := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(socket, data[:], oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("receive terminal: %w", err)
+	}
+	fds, err := files(oob[:n])
+	if err != nil || len(fds) != 1 {
+		closeAll(fds)
+		return -1, unix.EPROTO
+	}
+	return fds[0], unix.SetNonblock(fds[0], true)
+}
+
+// files takes the descriptors out of control messages.
+func files(oob []byte) ([]int, error) {
+	var fds []int
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, fmt.Errorf("control message: %w", err)
+	}
+	for i := range messages {
+		if got, err := unix.ParseUnixRights(&messages[i]); err == nil {
+			fds = append(fds, got...)
+		}
+	}
+	return fds, nil
+}

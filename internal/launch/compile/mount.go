@@ -1,0 +1,188 @@
+package compile
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/launch"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// source is what a mount comes from, opened while the host's files can be reached.
+type source struct {
+	tree  launch.Arg // of a bind mount
+	dir   bool
+	trees []cgroupTree // of a cgroup v1 mount
+}
+
+type cgroupTree struct {
+	name string
+	tree launch.Arg
+}
+
+// openSources clones the source of every bind mount as a tree that belongs nowhere yet.
+func (c *compiler) openSources(spec *specs.Spec, opt Options) ([]source, error) {
+	sources := make([]source, len(spec.Mounts))
+	for i, m := range spec.Mounts {
+		o := parse(m)
+		switch {
+		case !filepath.IsAbs(m.Destination):
+			return nil, fmt.Errorf("mount %q: destination is not absolute", m.Destination)
+		case len(m.UIDMappings) > 0 || len(m.GIDMappings) > 0:
+			return nil, fmt.Errorf("mount %s with ID mappings: %w", m.Destination, ErrUnsupported)
+		case o.bind:
+			info, err := os.Stat(m.Source)
+			if err != nil {
+				return nil, fmt.Errorf("mount %s: %w", m.Destination, err)
+			}
+			sources[i] = source{dir: info.IsDir(), tree: c.cloneTree(m.Source, o.recursive, "open "+m.Source+" for "+m.Destination)}
+		case m.Type == "cgroup":
+			sources[i].trees = c.openCgroups(spec, opt)
+		}
+	}
+	return sources, nil
+}
+
+func (c *compiler) cloneTree(path string, recursive bool, note string) launch.Arg {
+	flags := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
+	if recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	return c.Keep(unix.SYS_OPEN_TREE, note, launch.Int(unix.AT_FDCWD), c.Text(path), launch.Int(flags))
+}
+
+const sizeofAttr = 32
+
+// setattr changes a mount that a descriptor is the root of.
+func (c *compiler) setattr(fd launch.Arg, a attr, recursive bool, note string) {
+	if a.empty() {
+		return
+	}
+	flags := unix.AT_EMPTY_PATH
+	if recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	words := c.Words(launch.Arg{Value: a.set}, launch.Arg{Value: a.clear}, launch.Arg{Value: a.propagation}, launch.Int(0))
+	c.Must(unix.SYS_MOUNT_SETATTR, note, fd, c.Text(""), launch.Int(flags), words, launch.Int(sizeofAttr))
+}
+
+func (c *compiler) moveMount(tree, at launch.Arg, note string) {
+	c.Must(unix.SYS_MOVE_MOUNT, note, tree, c.Text(""), at, c.Text(""), launch.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
+}
+
+// mount mounts one entry of the configuration inside the root.
+func (c *compiler) mount(m specs.Mount, s source, opt Options) error {
+	o := parse(m)
+	note := fmt.Sprintf("mount %s on %s", m.Type, m.Destination)
+	if o.bind {
+		if len(o.data) > 0 {
+			return fmt.Errorf("options %q of a bind mount: %w", o.data, ErrUnsupported)
+		}
+		c.bind(m, s, o)
+		return nil
+	}
+	if path.Clean(m.Destination) == "/" {
+		return fmt.Errorf("a file system as root: %w", ErrUnsupported)
+	}
+	resolve := inRoot
+	if m.Type == "proc" || m.Type == "sysfs" {
+		// Security rests on these being where they seem to be.
+		resolve = noSymlinks
+	}
+	at := c.ensureDirBy(m.Destination, resolve, note)
+	c.Must(unix.SYS_FCHDIR, note, at)
+	data := strings.Join(o.data, ",")
+	if len(data) > maxMountData {
+		return fmt.Errorf("options of %d bytes: %w", len(data), ErrUnsupported)
+	}
+	if m.Type == "cgroup" {
+		c.mountCgroup(m, s, o, note)
+		return nil
+	}
+	if slices.Contains(o.data, "tmpcopyup") {
+		return fmt.Errorf("tmpcopyup: %w", ErrUnsupported)
+	}
+	c.Must(unix.SYS_MOUNT, note, c.Text(m.Source), c.Text("."), c.Text(m.Type), launch.Int(o.flags), c.Text(data))
+	if p := o.propagation; !p.empty() || !o.recAttr.empty() {
+		on := c.ensureDirBy(m.Destination, resolve, note)
+		c.setattr(on, o.recAttr, true, note)
+		c.setattr(on, p, o.propagationRec, note)
+	}
+	return nil
+}
+
+func (c *compiler) bind(m specs.Mount, s source, o mountOptions) {
+	note := fmt.Sprintf("mount %s on %s", m.Source, m.Destination)
+	c.setattr(s.tree, o.attr, false, note)
+	c.setattr(s.tree, o.recAttr, true, note)
+	if o.propagation.empty() {
+		o.propagation.propagation, o.propagationRec = unix.MS_PRIVATE, true
+	}
+	c.setattr(s.tree, o.propagation, o.propagationRec, note)
+	var at launch.Arg
+	if s.dir {
+		at = c.ensureDir(m.Destination, note)
+	} else {
+		at = c.ensureFile(m.Destination, note)
+	}
+	c.moveMount(s.tree, at, note)
+}
+
+// cgroupMount is where hosts have their cgroups.
+const cgroupMount = "/sys/fs/cgroup"
+
+// openCgroups opens what the container sees of v1 hierarchies: its own cgroup in each.
+func (c *compiler) openCgroups(spec *specs.Spec, opt Options) []cgroupTree {
+	var trees []cgroupTree
+	for _, dir := range opt.CgroupDirs {
+		rel, err := filepath.Rel(cgroupMount, dir)
+		var fs unix.Statfs_t
+		if err != nil || unix.Statfs(dir, &fs) != nil || fs.Type == unix.CGROUP2_SUPER_MAGIC {
+			continue
+		}
+		name, _, _ := strings.Cut(rel, "/")
+		trees = append(trees, cgroupTree{name, c.cloneTree(dir, true, "open cgroup "+dir)})
+	}
+	if len(trees) > 0 {
+		return trees
+	}
+	own := slices.ContainsFunc(spec.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.CgroupNamespace })
+	if !own { // v2 without a namespace: the host's tree, as it is
+		return []cgroupTree{{"", c.cloneTree(cgroupMount, true, "open "+cgroupMount)}}
+	}
+	return nil
+}
+
+// mountCgroup mounts cgroups on the working directory.
+func (c *compiler) mountCgroup(m specs.Mount, s source, o mountOptions, note string) {
+	if len(s.trees) == 0 {
+		c.Must(unix.SYS_MOUNT, note, c.Text("cgroup"), c.Text("."), c.Text("cgroup2"), launch.Int(o.flags), c.Text(""))
+		return
+	}
+	a := attr{set: o.attr.set}
+	if s.trees[0].name == "" {
+		c.setattr(s.trees[0].tree, a, true, note)
+		at := c.ensureDir(m.Destination, note)
+		c.moveMount(s.trees[0].tree, at, note)
+		return
+	}
+	c.Must(unix.SYS_MOUNT, note, c.Text("tmpfs"), c.Text("."), c.Text("tmpfs"), launch.Int(o.flags&^unix.MS_RDONLY), c.Text("mode=755"))
+	for _, t := range s.trees {
+		c.setattr(t.tree, a, true, note)
+		c.moveMount(t.tree, c.ensureDir(path.Join(m.Destination, t.name), note), note)
+		if strings.Contains(t.name, ",") { // cpu,cpuacct is found under either name
+			top := c.ensureDir(m.Destination, note)
+			for _, name := range strings.Split(t.name, ",") {
+				c.May(unix.SYS_SYMLINKAT, note, c.Text(t.name), top, c.Text(name))
+			}
+		}
+	}
+	if o.flags&unix.MS_RDONLY != 0 {
+		c.setattr(c.ensureDir(m.Destination, note), attr{set: unix.MOUNT_ATTR_RDONLY}, false, note)
+	}
+}

@@ -1,0 +1,73 @@
+package compile
+
+import (
+	"path"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/launch"
+	"golang.org/x/sys/unix"
+)
+
+// Ways to resolve a path below the container's root.
+const (
+	inRoot     = unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS
+	noSymlinks = inRoot | unix.RESOLVE_NO_SYMLINKS
+)
+
+// how keeps struct open_how.
+func (c *compiler) how(flags, mode, resolve int) launch.Arg {
+	return c.Words(launch.Int(flags|unix.O_CLOEXEC), launch.Int(mode), launch.Int(resolve))
+}
+
+const sizeofHow = 24
+
+// openArgs are the arguments of openat2 for a path in the container.
+func (c *compiler) openArgs(p string, how launch.Arg) []launch.Arg {
+	return []launch.Arg{c.root, c.Text(p), how, launch.Int(sizeofHow)}
+}
+
+// ensureDir opens a directory in the container (O_PATH), which it makes when it lacks.
+func (c *compiler) ensureDir(p, note string) launch.Arg { return c.ensureDirBy(p, inRoot, note) }
+
+func (c *compiler) ensureDirBy(p string, resolve int, note string) launch.Arg {
+	p = path.Clean("/" + p)
+	slot := c.NewSlot()
+	how := c.how(unix.O_PATH|unix.O_DIRECTORY, 0, resolve)
+	if p == "/" {
+		c.KeepIn(slot, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
+		return slot
+	}
+	c.ElseKeep(slot, func() {
+		c.makeDirs(p, how, note)
+		c.KeepIn(slot, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
+	}, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
+	return slot
+}
+
+// makeDirs makes a directory and its parents, each in what its parent resolves to.
+func (c *compiler) makeDirs(p string, how launch.Arg, note string) {
+	parent, names := "/", strings.Split(strings.Trim(p, "/"), "/")
+	dir := c.NewSlot()
+	for _, name := range names {
+		c.KeepIn(dir, unix.SYS_OPENAT2, note, c.openArgs(parent, how)...)
+		c.May(unix.SYS_MKDIRAT, note, dir, c.Text(name), launch.Int(0o755))
+		c.May(unix.SYS_CLOSE, "", dir)
+		parent = path.Join(parent, name)
+	}
+}
+
+// ensureFile opens a file in the container (O_PATH), which it makes when it lacks. A
+// symbolic link that leads nowhere gives way to the file.
+func (c *compiler) ensureFile(p, note string) launch.Arg {
+	p = path.Clean("/" + p)
+	slot := c.NewSlot()
+	how := c.how(unix.O_PATH, 0, inRoot)
+	c.ElseKeep(slot, func() {
+		parent := c.ensureDir(path.Dir(p), note)
+		c.May(unix.SYS_UNLINKAT, note, parent, c.Text(path.Base(p)), launch.Int(0))
+		c.KeepIn(slot, unix.SYS_OPENAT, note, parent, c.Text(path.Base(p)),
+			launch.Int(unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_WRONLY), launch.Int(0o644))
+		c.KeepIn(slot, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
+	}, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
+	return slot
+}

@@ -1,0 +1,127 @@
+package compile
+
+import (
+	"encoding/binary"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/launch"
+	"github.com/mayfly-run/mayfly/internal/launch/seccomp"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// defaultPath is searched when the environment has no PATH.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+var rlimits = map[string]int{
+	"RLIMIT_CPU": unix.RLIMIT_CPU, "RLIMIT_FSIZE": unix.RLIMIT_FSIZE, "RLIMIT_DATA": unix.RLIMIT_DATA, "RLIMIT_STACK": unix.RLIMIT_STACK,
+	"RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_RSS": unix.RLIMIT_RSS, "RLIMIT_NPROC": unix.RLIMIT_NPROC, "RLIMIT_NOFILE": unix.RLIMIT_NOFILE,
+	"RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK, "RLIMIT_AS": unix.RLIMIT_AS, "RLIMIT_LOCKS": unix.RLIMIT_LOCKS, "RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING,
+	"RLIMIT_MSGQUEUE": unix.RLIMIT_MSGQUEUE, "RLIMIT_NICE": unix.RLIMIT_NICE, "RLIMIT_RTPRIO": unix.RLIMIT_RTPRIO, "RLIMIT_RTTIME": unix.RLIMIT_RTTIME,
+}
+
+// process turns the child into the process of the configuration. Without no_new_privs the
+// filter goes in while the right to do so is there; with it, as late as can be.
+func (c *compiler) process(p *specs.Process, profile *specs.LinuxSeccomp) error {
+	filter, err := seccomp.Compile(profile)
+	if err != nil {
+		return fmt.Errorf("seccomp: %w", err)
+	}
+	if err := c.rlimits(p.Rlimits); err != nil {
+		return err
+	}
+	c.enterCwd(cwd(p))
+	umask := uint32(0o022)
+	if p.User.Umask != nil {
+		umask = *p.User.Umask
+	}
+	c.Must(unix.SYS_UMASK, "", launch.Int(int(umask)))
+	if c.label != "" {
+		c.Must(unix.SYS_WRITE, "label "+c.label, c.attr, c.Text(c.label), launch.Int(len(c.label)))
+	}
+	c.Must(unix.SYS_CLOSE_RANGE, "keep nothing else open", launch.Int(3), launch.Int(1<<32-1), launch.Int(unix.CLOSE_RANGE_CLOEXEC))
+	if !p.NoNewPrivileges {
+		c.filter(filter)
+	}
+	if err := c.credentials(p); err != nil {
+		return err
+	}
+	if p.NoNewPrivileges {
+		c.Must(unix.SYS_PRCTL, "no new privileges", launch.Int(unix.PR_SET_NO_NEW_PRIVS), launch.Int(1), launch.Int(0), launch.Int(0), launch.Int(0))
+		c.filter(filter)
+	}
+	return c.exec(p)
+}
+
+// rlimits may fail: raising one needs CAP_SYS_RESOURCE.
+func (c *compiler) rlimits(list []specs.POSIXRlimit) error {
+	for _, l := range list {
+		id, ok := rlimits[l.Type]
+		if !ok {
+			return fmt.Errorf("resource limit %q: unknown", l.Type)
+		}
+		words := c.Words(launch.Arg{Value: l.Soft}, launch.Arg{Value: l.Hard})
+		c.May(unix.SYS_PRLIMIT64, "limit "+l.Type, launch.Int(0), launch.Int(id), words, launch.Int(0))
+	}
+	return nil
+}
+
+// enterCwd makes sure that the working directory lies within the root: no descriptor
+// that leaked, no link of procfs leads out.
+func (c *compiler) enterCwd(dir string) {
+	note := "enter working directory " + dir
+	at := c.Keep(unix.SYS_OPENAT2, note, c.openArgs(dir, c.how(unix.O_PATH|unix.O_DIRECTORY, 0, inRoot))...)
+	c.Must(unix.SYS_FCHDIR, note, at)
+	buf := c.Space(unix.PathMax)
+	c.Must(unix.SYS_GETCWD, note, buf, launch.Int(unix.PathMax))
+	c.Equal(buf, 4, 0xff, '/', note)
+}
+
+func (c *compiler) filter(f *seccomp.Filter) {
+	if f == nil {
+		return
+	}
+	code := make([]byte, 0, 8*len(f.Instructions))
+	for _, i := range f.Instructions {
+		code = binary.LittleEndian.AppendUint16(code, i.Code)
+		code = append(code, i.Jt, i.Jf)
+		code = binary.LittleEndian.AppendUint32(code, i.K)
+	}
+	prog := c.Words(launch.Int(len(f.Instructions)), c.Bytes(code))
+	c.Must(unix.SYS_SECCOMP, "filter system calls", launch.Int(unix.SECCOMP_SET_MODE_FILTER), launch.Int(int(f.Flags)), prog)
+}
+
+// exec runs the command, looked up along the PATH of its own environment.
+func (c *compiler) exec(p *specs.Process) error {
+	name := p.Args[0]
+	argv, env := c.Texts(p.Args...), c.Texts(p.Env...)
+	note := "exec " + name
+	if strings.Contains(name, "/") {
+		c.Must(unix.SYS_EXECVE, note, c.Text(name), argv, env)
+		return nil
+	}
+	if name == "" {
+		c.Fail(unix.ENOENT, note)
+		return nil
+	}
+	search := defaultPath
+	for _, e := range p.Env {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			search = v
+		}
+	}
+	dirs := strings.Split(search, ":")
+	for i, dir := range dirs {
+		if dir == "" {
+			dir = "."
+		}
+		if !slices.Contains(dirs[:i], dir) {
+			c.Try(unix.SYS_EXECVE, note, c.Text(path.Join(dir, name)), argv, env)
+		}
+	}
+	c.Fail(unix.ENOENT, note)
+	return nil
+}

@@ -1,0 +1,102 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Executable is the monitor's program in a sealed memory file: nothing can write to it,
+// and all monitors share its pages.
+type Executable struct{ file *os.File }
+
+// NewExecutable puts the monitor's executable (package binary has it) into a sealed memory
+// file, of which all monitors run.
+func NewExecutable(content []byte) (*Executable, error) {
+	if len(content) == 0 {
+		return nil, errors.New("the Pod monitor was not built in: run `make monitor` before building mayfly")
+	}
+	fd, err := unix.MemfdCreate("podmonitor", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // before Linux 6.3
+		fd, err = unix.MemfdCreate("podmonitor", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make memory file: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "podmonitor")
+	if _, err := f.Write(content); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("fill memory file: %w", err)
+	}
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("seal memory file: %w", err)
+	}
+	return &Executable{file: f}, nil
+}
+
+// Close frees the executable; running monitors keep it.
+func (e *Executable) Close() error { return e.file.Close() }
+
+// Spawn starts a monitor and connects to it. It refuses when one listens at the path already.
+func Spawn(ctx context.Context, cfg Config) (*Client, error) {
+	if c, err := Dial(ctx, cfg.SocketPath); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("spawn monitor at %s: %w", cfg.SocketPath, os.ErrExist)
+	}
+	listener, err := listen(cfg.SocketPath)
+	if err != nil {
+		return nil, fmt.Errorf("listen at %s: %w", cfg.SocketPath, err)
+	}
+	defer listener.Close()
+	cmd := &exec.Cmd{
+		Path: fmt.Sprintf("/proc/self/fd/%d", cfg.Executable.file.Fd()),
+		Args: []string{"podmonitor", "-socket", cfg.SocketPath, "-state", cfg.StatePath, "-cgroups", strings.Join(cfg.CgroupDirs, ":")},
+		// The monitor needs two processors at most: its loop and its launches.
+		Env:         []string{"GOMAXPROCS=2", "PATH=/usr/bin:/bin"},
+		Dir:         "/",
+		ExtraFiles:  []*os.File{listener},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}
+	if cfg.Stderr != nil {
+		cmd.Stderr = cfg.Stderr
+	}
+	if err := cmd.Start(); err != nil {
+		_ = os.Remove(cfg.SocketPath)
+		return nil, fmt.Errorf("start monitor: %w", err)
+	}
+	go func() { _ = cmd.Wait() }() // reaps it, when it ends before us
+	return Dial(ctx, cfg.SocketPath)
+}
+
+// listen binds a socket that nobody else may use, not even for a moment.
+func listen(path string) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), path)
+	if err := unix.Unlink(path); err != nil && !errors.Is(err, unix.ENOENT) {
+		f.Close()
+		return nil, err
+	}
+	address, done, err := shorten(path)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	defer done()
+	err = errors.Join(unix.Fchmod(fd, 0o600), unix.Bind(fd, &unix.SockaddrUnix{Name: address}), unix.Listen(fd, 16))
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}

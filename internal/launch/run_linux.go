@@ -1,0 +1,169 @@
+package launch
+
+import (
+	"errors"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Failure says which call of a program failed. Call is -1 when the child could not be made.
+type Failure struct {
+	Call  int
+	Errno syscall.Errno
+}
+
+// Error names the call's number.
+func (f *Failure) Error() string { return f.Errno.Error() }
+
+// Unwrap gives the errno.
+func (f *Failure) Unwrap() error { return f.Errno }
+
+const (
+	childStack  = 32 << 10
+	signalBlock = ^uint64(0)
+)
+
+// job is what the child works on. It lies outside of Go's heap, with all it points to.
+type job struct {
+	calls      unsafe.Pointer // ncalls × flatCall
+	ncalls     uintptr
+	slots      unsafe.Pointer // uintptrs
+	data       unsafe.Pointer
+	remembered uintptr // errno of a Try
+	failed     uintptr // index of the call that failed, plus one
+	errno      uintptr
+	mask       uint64 // an empty signal mask
+	pidfd      int32  // the kernel writes it for the parent
+}
+
+// flatCall is a Call with its arguments' addresses and descriptors resolved.
+type flatCall struct {
+	nr     uintptr
+	policy uint8
+	skip   uint8
+	slots  uint8 // bit i: args[i] is a slot's number
+	slot   uint16
+	args   [6]uintptr // of an Op, args[0] is an offset in the data
+}
+
+// Run runs a program in a child and returns once the child executes the program's
+// last call (an execve) or fails. files are the descriptors of FileStdin and so on;
+// -1 stands for one that the program does not use. The calling thread is stopped
+// meanwhile and should be the caller's own (runtime.LockOSThread). The caller reaps
+// the child, also after a *Failure, whose pid is given then if there was a child.
+//
+// The process should have PR_SET_DUMPABLE 0: its memory is the child's for a while.
+func Run(p *Program, files []int) (pid, pidfd int, err error) {
+	if err := p.Validate(); err != nil {
+		return 0, -1, err
+	}
+	if len(files) < FirstFile+p.Files {
+		return 0, -1, ErrProgram
+	}
+	m, err := newMemory(p, files)
+	if err != nil {
+		return 0, -1, err
+	}
+	defer m.free()
+	leave, err := enterPIDNamespace(p, files)
+	if err != nil {
+		return 0, -1, err
+	}
+	defer leave()
+	args := cloneArgs{
+		flags: p.Spawn.Flags | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
+		pidfd: uint64(uintptr(unsafe.Pointer(&m.job.pidfd))), exitSignal: uint64(unix.SIGCHLD),
+		stack: uint64(m.stack), stackSize: childStack,
+	}
+	if p.Spawn.Cgroup >= 0 {
+		args.flags |= unix.CLONE_INTO_CGROUP
+		args.cgroup = uint64(files[p.Spawn.Cgroup])
+	}
+	n, errno := vfork(&args, m.job)
+	if errno != 0 {
+		return 0, -1, &Failure{Call: -1, Errno: errno}
+	}
+	if m.job.errno != 0 {
+		unix.Close(int(m.job.pidfd))
+		return n, -1, &Failure{Call: int(m.job.failed) - 1, Errno: syscall.Errno(m.job.errno)}
+	}
+	return n, int(m.job.pidfd), nil
+}
+
+// enterPIDNamespace lets the thread's next children be born in the program's PID namespace.
+func enterPIDNamespace(p *Program, files []int) (leave func(), err error) {
+	f := p.Spawn.PIDNamespace
+	if f < 0 {
+		return func() {}, nil
+	}
+	own, err := unix.Open("/proc/thread-self/ns/pid", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &Failure{Call: -1, Errno: errnoOf(err)}
+	}
+	if err := unix.Setns(files[f], unix.CLONE_NEWPID); err != nil {
+		unix.Close(own)
+		return nil, &Failure{Call: -1, Errno: errnoOf(err)}
+	}
+	return func() {
+		// Entering one's own namespace again cannot fail; a thread that is elsewhere must not go on.
+		if err := unix.Setns(own, unix.CLONE_NEWPID); err != nil {
+			panic("return to own PID namespace: " + err.Error())
+		}
+		unix.Close(own)
+	}, nil
+}
+
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return syscall.EINVAL
+}
+
+// cloneArgs is struct clone_args of linux/sched.h.
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal uint64
+	stack, stackSize, tls, setTID, setTIDSize     uint64
+	cgroup                                        uint64
+}
+
+// vfork runs the job in a child. No signal reaches the child's thread before its handlers
+// are gone (CLONE_CLEAR_SIGHAND), so no handler of Go's runs there.
+func vfork(args *cloneArgs, j *job) (int, syscall.Errno) {
+	old, all := uint64(0), uint64(signalBlock)
+	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+	r := enterClone(args, j)
+	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
+	if r > -4096 && r < 0 {
+		return 0, syscall.Errno(-r)
+	}
+	return int(r), 0
+}
+
+// enterClone gives the processor back to Go's scheduler while the thread is stopped,
+// so that a slow execve delays nobody else.
+//
+//go:nosplit
+//go:norace
+func enterClone(args *cloneArgs, j *job) int {
+	entersyscall()
+	r := rawClone3(args, unsafe.Sizeof(*args), j)
+	exitsyscall()
+	return r
+}
+
+// entersyscall and exitsyscall are kept stable by Go for gVisor.
+//
+//go:linkname entersyscall runtime.entersyscall
+func entersyscall()
+
+//go:linkname exitsyscall runtime.exitsyscall
+func exitsyscall()
+
+// rawClone3 makes the child, which starts in runChild on its own stack and never returns.
+//
+//go:noescape
+func rawClone3(args *cloneArgs, size uintptr, j *job) int
