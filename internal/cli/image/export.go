@@ -37,8 +37,15 @@ func (o *options) export(ctx context.Context, s store, output string, refs []str
 	return s.Export(ctx, o.streams.Out, refs...)
 }
 
-// writeFile makes the file whole or not at all.
+// writeFile makes the file whole or not at all. What is no file, such as a pipe, is written to as it is.
 func writeFile(path string, write func(io.Writer) error) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return fmt.Errorf("open archive: %w", err)
+		}
+		return errors.Join(write(f), f.Close())
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return fmt.Errorf("create archive: %w", err)

@@ -116,7 +116,8 @@ func (s *Store) closeFiles() error {
 
 func (s *Store) open() (err error) {
 	root := s.config.RootDir
-	for _, dir := range []string{root, s.emptyDir()} {
+	// The collector walks the directory of blobs, which containerd's store makes with its first one only.
+	for _, dir := range []string{root, s.emptyDir(), filepath.Join(root, "content", "blobs", "sha256")} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return fmt.Errorf("create image store: %w", err)
 		}

@@ -1,0 +1,313 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+func remove(t testing.TB, s *Store, ref string) {
+	t.Helper()
+	if _, err := s.RemoveImage(t.Context(), &runtimev1.RemoveImageRequest{Image: &runtimev1.ImageSpec{Image: ref}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRemoveTakesAllNamesAndContent(t *testing.T) {
+	s := newStore(t)
+	load(t, s, small(t, "x"), "one", "two:v2")
+	remove(t, s, "one")
+	remove(t, s, "one")
+	assertEmpty(t, s)
+}
+
+func TestUntagTakesOneName(t *testing.T) {
+	s := newStore(t)
+	id := load(t, s, small(t, "x"), "one", "two:v2")
+	got, err := s.Untag(t.Context(), "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Removed{Names: []string{"docker.io/library/one:latest"}}, got); diff != "" {
+		t.Error(diff)
+	}
+	if got, err = s.Untag(t.Context(), "two:v2"); err != nil || got.ID != id {
+		t.Errorf("the last name left %v, %v", got, err)
+	}
+	if _, err := s.Untag(t.Context(), "two:v2"); !errdefs.IsNotFound(err) {
+		t.Errorf("an unknown name gives %v", err)
+	}
+	assertEmpty(t, s)
+}
+
+func TestImageInUseStaysUntilRelease(t *testing.T) {
+	s := newStore(t)
+	load(t, s, small(t, "x"), "used")
+	img, err := s.Rootfs(t.Context(), "used", "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove(t, s, "used")
+	if err := s.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.List(); len(got) != 0 {
+		t.Errorf("the removed image is listed: %v", got)
+	}
+	if _, err := os.Stat(filepath.Join(img.Lower[0], "file")); err != nil {
+		t.Errorf("the layer went under a container: %v", err)
+	}
+	s.Release("c1")
+	s.Release("c1")
+	assertEmpty(t, s)
+}
+
+func TestPinsAreTakenAgainAfterARestart(t *testing.T) {
+	s := newStore(t)
+	id := load(t, s, small(t, "x"), "used")
+	if _, err := s.Rootfs(t.Context(), "used", "c1"); err != nil {
+		t.Fatal(err)
+	}
+	load(t, s, small(t, "y"), "unused")
+	remove(t, s, "used")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// The command line, which knows no containers, removes an image that one might use.
+	offline, err := New(t.Context(), s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove(t, offline, "unused")
+	if err := errorsOf(offline.Collect(t.Context()), offline.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	again, err := New(t.Context(), s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(again.closeOnce)
+	img, err := again.Rootfs(t.Context(), id, "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(img.Lower[0], "file")); err != nil {
+		t.Errorf("the layer went under a container: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(s.config.RootDir, "snapshots/snapshots/*")); len(left) != 1 {
+		t.Errorf("snapshots left: %v, want that of the container alone", left)
+	}
+	again.Release("c1")
+	assertEmpty(t, again)
+}
+
+func errorsOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestPullBringsARemovedImageBack(t *testing.T) {
+	s := newStore(t)
+	img := small(t, "x")
+	load(t, s, img, "back")
+	if _, err := s.Rootfs(t.Context(), "back", "c1"); err != nil {
+		t.Fatal(err)
+	}
+	remove(t, s, "back")
+	load(t, s, img, "back")
+	s.Release("c1")
+	if err := s.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), "back"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStoreIsReadAgain(t *testing.T) {
+	s := newStore(t)
+	id := load(t, s, busybox(t), "busybox")
+	before := s.List()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := reopen(t, s.config)
+	if diff := cmp.Diff(before, again.List()); diff != "" {
+		t.Error(diff)
+	}
+	for _, ref := range []string{"busybox", id, strings.TrimPrefix(id, "sha256:")[:12]} {
+		if got, err := again.Get(t.Context(), ref); err != nil || got.ID != id {
+			t.Errorf("%s: %v, %v", ref, got, err)
+		}
+	}
+}
+
+// TestCrash kills a process in the middle of an import, over and over, and opens what it left.
+func TestCrash(t *testing.T) {
+	if dir := os.Getenv("MAYFLY_TEST_CRASH_DIR"); dir != "" {
+		importForever(t, dir, os.Getenv("MAYFLY_TEST_CRASH_ARCHIVE"))
+	}
+	dir, archive := filepath.Join(t.TempDir(), "images"), filepath.Join(t.TempDir(), "a.tar")
+	img := build(t, v1.Config{}, random(t, 1, 4<<20), random(t, 2, 4<<20))
+	if err := os.WriteFile(archive, saved(t, img, "crash"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 6 {
+		crash(t, dir, archive, time.Duration(30+i*25)*time.Millisecond)
+		s, err := New(t.Context(), Config{RootDir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range s.List() {
+			if _, err := s.Get(t.Context(), item.ID); err != nil {
+				t.Errorf("image %s is listed but broken: %v", item.ID, err)
+			}
+			remove(t, s, item.ID)
+		}
+		assertEmpty(t, s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func crash(t *testing.T, dir, archive string, after time.Duration) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestCrash$")
+	cmd.Env = append(os.Environ(), "MAYFLY_TEST_CRASH_DIR="+dir, "MAYFLY_TEST_CRASH_ARCHIVE="+archive)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(after)
+	cmd.Process.Kill()
+	cmd.Wait()
+}
+
+func importForever(t *testing.T, dir, archive string) {
+	s, err := New(t.Context(), Config{RootDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := s.Import(t.Context(), bytes.NewReader(data), ImportOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Remove(t.Context(), "crash"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestDamagedDatabaseIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "metadata.db"), bytes.Repeat([]byte("junk"), 8192), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := New(t.Context(), Config{RootDir: dir})
+	if err == nil || !strings.Contains(err.Error(), "metadata.db") || !strings.Contains(err.Error(), "move") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestImageFsInfo(t *testing.T) {
+	s := newStore(t)
+	load(t, s, busybox(t), "busybox")
+	info, err := s.ImageFsInfo(t.Context(), &runtimev1.ImageFsInfoRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fs := info.GetImageFilesystems()[0]; fs.GetUsedBytes().GetValue() < 1<<20 || fs.GetInodesUsed().GetValue() < 3 {
+		t.Errorf("usage %v", fs)
+	}
+}
+
+func TestLayersOverlayCorrectly(t *testing.T) {
+	s := newStore(t)
+	load(t, s, build(t, v1.Config{},
+		layer(t, file{name: "gone", body: "x"}, file{name: "dir/", kind: '5'}, file{name: "dir/hidden", body: "x"}, file{name: "suid", body: "x", mode: 0o4755}),
+		layer(t, file{name: ".wh.gone"}, file{name: "dir/", kind: '5'}, file{name: "dir/.wh..wh..opq"}, file{name: "dir/new", body: "x"}),
+	), "white")
+	img, err := s.Get(t.Context(), "white")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := mountOverlay(t, img.Lower)
+	for name, want := range map[string]bool{"gone": false, "dir/hidden": false, "dir/new": true, "suid": true} {
+		if _, err := os.Stat(filepath.Join(root, name)); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(root, "suid")); err == nil && info.Mode()&os.ModeSetuid == 0 {
+		t.Errorf("suid has mode %v", info.Mode())
+	}
+}
+
+func TestHostileLayerStaysInside(t *testing.T) {
+	s := newStore(t)
+	outside := filepath.Join(t.TempDir(), "outside")
+	load(t, s, build(t, v1.Config{}, layer(t,
+		file{name: "link", kind: '2', link: filepath.Dir(outside)},
+		file{name: "link/outside", body: "x"},
+		file{name: "../../../../../../.." + outside, body: "x"},
+	)), "evil")
+	if _, err := os.Lstat(outside); err == nil {
+		t.Error("a layer wrote outside of its directory")
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	s := newStore(b)
+	for i := range 20 {
+		load(b, s, small(b, string(rune('a'+i))), "image"+string(rune('a'+i)))
+	}
+	s.Close()
+	for range b.N {
+		again, err := New(context.Background(), s.config)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		again.Close()
+		b.StartTimer()
+	}
+}
+
+func BenchmarkRootfs(b *testing.B) {
+	s := newStore(b)
+	load(b, s, small(b, "x"), "image")
+	for b.Loop() {
+		if _, err := s.Rootfs(b.Context(), "image", "c"); err != nil {
+			b.Fatal(err)
+		}
+		s.Release("c")
+	}
+}
