@@ -1,0 +1,133 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/authentication/user"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/mayfly-run/mayfly/internal/apiserver/client"
+	"github.com/mayfly-run/mayfly/internal/apiserver/openapi"
+	"github.com/mayfly-run/mayfly/internal/apiserver/scheme"
+	"github.com/mayfly-run/mayfly/internal/apiserver/storage"
+)
+
+func (s *Server) open(ctx context.Context) (err error) {
+	if s.scheme, err = scheme.New(); err != nil {
+		return err
+	}
+	if s.external, err = scheme.External(); err != nil {
+		return err
+	}
+	s.codecs = serializer.NewCodecFactory(s.scheme)
+	s.store, err = storage.Open(ctx, storage.Config{
+		Dir: s.cfg.etcdDir(), Servers: s.cfg.EtcdServers,
+		CAFile: s.cfg.EtcdCAFile, CertFile: s.cfg.EtcdCertFile, KeyFile: s.cfg.EtcdKeyFile,
+		Scheme: s.scheme, Codecs: s.codecs,
+	})
+	return err
+}
+
+func (s *Server) assemble(ctx context.Context) error {
+	var err error
+	if s.client, err = kubernetes.NewForConfig(s.loop.Config(user.APIServerUser, user.SystemPrivilegedGroup)); err != nil {
+		return fmt.Errorf("loopback client: %w", err)
+	}
+	s.informers = informers.NewSharedInformerFactory(s.client, 0)
+	cfg, err := s.genericConfig()
+	if err != nil {
+		return err
+	}
+	if s.generic, err = cfg.Complete(nil).New("mayfly", genericapiserver.NewEmptyDelegate()); err != nil {
+		return err
+	}
+	s.generic.ShutdownTimeout = drainTimeout
+	if err := s.install(cfg); err != nil {
+		return err
+	}
+	// Server-side apply has its models now; the documents build their own when asked.
+	cfg.OpenAPIV3Config.Definitions = nil
+	openapi.NewDocuments(s.external, s.generic.Handler.GoRestfulContainer, cfg.OpenAPIV3Config.Info.Version).Install(s.generic.Handler.NonGoRestfulMux)
+	s.loop.Serve(s.generic.Handler.FullHandlerChain)
+	return nil
+}
+
+func (s *Server) genericConfig() (*genericapiserver.Config, error) {
+	cfg := genericapiserver.NewConfig(s.codecs)
+	serving, ca, err := s.certificates()
+	if err != nil {
+		return nil, err
+	}
+	cfg.SecureServing = &genericapiserver.SecureServingInfo{Listener: s.cfg.Listener, Cert: serving, ClientCA: ca, HTTP2MaxStreamsPerConnection: 1000}
+	cfg.ExternalAddress = s.cfg.Listener.Addr().String()
+	cfg.LoopbackClientConfig = s.loop.Config(user.APIServerUser, user.SystemPrivilegedGroup)
+	cfg.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
+	cfg.RESTOptionsGetter = s.store
+	cfg.OpenAPIV3Config = openapi.V3(s.external)
+	cfg.SkipOpenAPIInstallation = true
+	cfg.EnableProfiling = false
+	cfg.ShutdownWatchTerminationGracePeriod = drainTimeout
+	cfg.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(
+		sets.NewString("watch", "proxy"),
+		sets.NewString("attach", "exec", "proxy", "log", "portforward"),
+	)
+	cfg.HealthzChecks = append(cfg.HealthzChecks, s.etcdCheck())
+	cfg.ReadyzChecks = append(cfg.ReadyzChecks, s.etcdCheck(), s.bootstrapCheck())
+	if cfg.Authentication.Authenticator, err = s.authenticator(ca); err != nil {
+		return nil, err
+	}
+	cfg.Authentication.APIAudiences = []string{s.cfg.ServiceAccountIssuer}
+	if cfg.Authorization.Authorizer, err = s.authorizer(); err != nil {
+		return nil, err
+	}
+	if cfg.AdmissionControl, err = s.admission(cfg.Authorization.Authorizer); err != nil {
+		return nil, err
+	}
+	cfg.BuildHandlerChainFunc = func(h http.Handler, c *genericapiserver.Config) http.Handler {
+		return client.With(genericapiserver.DefaultBuildHandlerChain(client.Translate(h), c))
+	}
+	return cfg, nil
+}
+
+// certificates are read again when their files change.
+func (s *Server) certificates() (dynamiccertificates.CertKeyContentProvider, dynamiccertificates.CAContentProvider, error) {
+	serving, err := dynamiccertificates.NewDynamicServingContentFromFiles("serving-cert", s.cfg.ServingCertFile, s.cfg.ServingKeyFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("serving certificate: %w", err)
+	}
+	ca, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca", s.cfg.ClientCAFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("client authority: %w", err)
+	}
+	return serving, ca, nil
+}
+
+func (s *Server) etcdCheck() healthz.HealthChecker {
+	return healthz.NamedCheck("etcd", func(r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		return s.store.Ping(ctx)
+	})
+}
+
+func (s *Server) bootstrapCheck() healthz.HealthChecker {
+	return healthz.NamedCheck("bootstrap", func(*http.Request) error {
+		select {
+		case <-s.ready:
+			return nil
+		default:
+			return fmt.Errorf("not finished")
+		}
+	})
+}

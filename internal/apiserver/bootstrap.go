@@ -1,0 +1,119 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"github.com/mayfly-run/mayfly/internal/apiserver/authz"
+	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
+	"github.com/mayfly-run/mayfly/internal/apiserver/registry/plain"
+	"github.com/mayfly-run/mayfly/internal/apiserver/registry/rbac"
+)
+
+// protect puts the check against escalation before the storages of RBAC's kinds.
+func (s *Server) protect(storages plain.Storages, auth authorizer.Authorizer) {
+	for name, storage := range storages {
+		if plainStorage, ok := storage.(*registry.Storage); ok {
+			storages[name] = rbac.Guard(plainStorage, auth, s.rbac)
+		}
+	}
+}
+
+// bootstrap makes the namespaces, priority classes, roles and bindings that every cluster has, and brings those that
+// an older version made up to date.
+func (s *Server) bootstrap(ctx context.Context) error {
+	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease} {
+		if err := s.ensureNamespace(ctx, name); err != nil {
+			return err
+		}
+	}
+	for name, value := range map[string]int32{"system-cluster-critical": 2000000000, "system-node-critical": 2000001000} {
+		if err := s.ensurePriorityClass(ctx, name, value); err != nil {
+			return err
+		}
+	}
+	return s.ensurePolicy(ctx)
+}
+
+func (s *Server) ensureNamespace(ctx context.Context, name string) error {
+	api := s.client.CoreV1().Namespaces()
+	if _, err := api.Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		return err
+	}
+	_, err := api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+func (s *Server) ensurePriorityClass(ctx context.Context, name string, value int32) error {
+	api := s.client.SchedulingV1().PriorityClasses()
+	if _, err := api.Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		return err
+	}
+	_, err := api.Create(ctx, &schedulingv1.PriorityClass{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, Value: value,
+		Description: "Used for system critical pods that must run in the cluster.",
+	}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create priority class %s: %w", name, err)
+	}
+	return nil
+}
+
+// ensurePolicy lists what is there once instead of asking for each: on most starts nothing is to do.
+func (s *Server) ensurePolicy(ctx context.Context) error {
+	roles := s.client.RbacV1().ClusterRoles()
+	have, err := roles.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list cluster roles: %w", err)
+	}
+	known := map[string]rbacv1.ClusterRole{}
+	for _, r := range have.Items {
+		known[r.Name] = r
+	}
+	for _, want := range authz.ClusterRoles() {
+		old, ok := known[want.Name]
+		switch {
+		case !ok:
+			_, err = roles.Create(ctx, &want, metav1.CreateOptions{})
+		case old.Annotations[rbacv1.AutoUpdateAnnotationKey] == "true" && !equality.Semantic.DeepEqual(old.Rules, want.Rules):
+			old.Rules = want.Rules
+			_, err = roles.Update(ctx, &old, metav1.UpdateOptions{})
+		}
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("cluster role %s: %w", want.Name, err)
+		}
+	}
+	return s.ensureBindings(ctx)
+}
+
+func (s *Server) ensureBindings(ctx context.Context) error {
+	bindings := s.client.RbacV1().ClusterRoleBindings()
+	have, err := bindings.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list cluster role bindings: %w", err)
+	}
+	known := map[string]bool{}
+	for _, b := range have.Items {
+		known[b.Name] = true
+	}
+	for _, want := range authz.ClusterRoleBindings() {
+		if known[want.Name] {
+			continue
+		}
+		if _, err := bindings.Create(ctx, &want, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("cluster role binding %s: %w", want.Name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,51 @@
+package apiserver
+
+import (
+	"errors"
+	"net"
+	"path/filepath"
+
+	"github.com/mayfly-run/mayfly/internal/apiserver/registry/pod"
+)
+
+// NodeGetter finds the kubelet API of a node, where exec, attach, logs and port-forward end.
+type NodeGetter = pod.NodeGetter
+
+// NodeEndpoint is where and how a node's kubelet API is called.
+type NodeEndpoint = pod.NodeEndpoint
+
+// Config is what the server needs to know. Paths are files in PEM.
+type Config struct {
+	// DataDir holds the etcd of this process in its directory etcd; made when missing, used by one server at a time.
+	DataDir string
+	// Listener is plain TCP, bound already; the server puts TLS on it and closes it in the end.
+	Listener net.Listener
+	// ServingCertFile and ServingKeyFile are the server's; clients that ClientCAFile signed are who their
+	// certificate says. All three are watched and reread when they change.
+	ServingCertFile, ServingKeyFile, ClientCAFile string
+	// ServiceAccountKeyFile is the private key (ECDSA or RSA) that signs and verifies service-account tokens.
+	ServiceAccountKeyFile string
+	// ServiceAccountIssuer is the iss of tokens, and their audience when none is asked for.
+	ServiceAccountIssuer string
+	// EtcdServers are URLs of an etcd elsewhere; empty runs one in this process.
+	EtcdServers                           []string
+	EtcdCAFile, EtcdCertFile, EtcdKeyFile string
+	// Node reaches nodes; nil refuses every stream.
+	Node NodeGetter
+}
+
+func (c Config) etcdDir() string { return filepath.Join(c.DataDir, "etcd") }
+
+func (c Config) validate() error {
+	switch {
+	case c.Listener == nil:
+		return errors.New("API server needs a listener")
+	case c.DataDir == "" && len(c.EtcdServers) == 0:
+		return errors.New("API server needs a data directory or etcd servers")
+	case c.ServingCertFile == "" || c.ServingKeyFile == "":
+		return errors.New("API server needs a serving certificate and its key")
+	case c.ClientCAFile == "":
+		return errors.New("API server needs the authority that signs client certificates")
+	}
+	return nil
+}

@@ -1,0 +1,7 @@
+// Package apiserver is the Kubernetes API server of Mayfly: the generic server of k8s.io/apiserver over etcd in the
+// same process, with resources, rules, admission and authorization of its own.
+//
+// New assembles it and opens the store; Run serves until its context ends. The packages below each hold one part:
+// scheme (kinds and conversions), storage (etcd), registry (resources), defaults and validation (rules), printer
+// (tables), authn, authz, admission, openapi, loopback (clients in the same process).
+package apiserver

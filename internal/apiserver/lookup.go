@@ -1,0 +1,126 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metainternal "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	policyv1 "k8s.io/api/policy/v1"
+
+	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
+	"github.com/mayfly-run/mayfly/internal/apiserver/registry/plain"
+)
+
+// lookup reads core objects straight from their storage, for those who decide about requests. Its storages are set
+// when they exist, before anything is served.
+type lookup struct {
+	mu   sync.RWMutex
+	core plain.Storages
+}
+
+func (l *lookup) set(core plain.Storages) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.core = core
+}
+
+func read[T runtime.Object](ctx context.Context, l *lookup, resource, namespace, name string) (T, error) {
+	var none T
+	l.mu.RLock()
+	getter, ok := l.core[resource].(rest.Getter)
+	l.mu.RUnlock()
+	if !ok {
+		return none, fmt.Errorf("read %s: not served", resource)
+	}
+	// The watch cache is current enough, and costs no trip to etcd.
+	o, err := getter.Get(genericapirequest.WithNamespace(ctx, namespace), name, &metav1.GetOptions{})
+	if err != nil {
+		return none, err
+	}
+	t, ok := o.(T)
+	if !ok {
+		return none, fmt.Errorf("read %s: unexpected %T", resource, o)
+	}
+	return t, nil
+}
+
+// ServiceAccount implements authn.Lookup.
+func (l *lookup) ServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	return read[*corev1.ServiceAccount](ctx, l, "serviceaccounts", namespace, name)
+}
+
+// Pod implements authn.Lookup.
+func (l *lookup) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	return read[*corev1.Pod](ctx, l, "pods", namespace, name)
+}
+
+// Secret implements authn.Lookup.
+func (l *lookup) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	return read[*corev1.Secret](ctx, l, "secrets", namespace, name)
+}
+
+// Node implements authn.Lookup.
+func (l *lookup) Node(ctx context.Context, name string) (*corev1.Node, error) {
+	return read[*corev1.Node](ctx, l, "nodes", metav1.NamespaceNone, name)
+}
+
+// Refers implements authz.PodLookup.
+func (l *lookup) Refers(node, resource, namespace, name string) bool {
+	l.mu.RLock()
+	lister, ok := l.core["pods"].(rest.Lister)
+	l.mu.RUnlock()
+	if !ok {
+		return false
+	}
+	ctx := genericapirequest.WithNamespace(context.Background(), namespace)
+	o, err := lister.List(ctx, &metainternal.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node),
+	})
+	if err != nil {
+		return false
+	}
+	list, ok := o.(*corev1.PodList)
+	if !ok {
+		return false
+	}
+	for i := range list.Items {
+		if refers(&list.Items[i], resource, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// budgets gives evictions the PodDisruptionBudgets that are stored.
+type budgets struct {
+	store  *registry.Storage
+	status *registry.Status
+}
+
+// List implements pod.Budgets.
+func (b budgets) List(ctx context.Context, namespace string) ([]policyv1.PodDisruptionBudget, error) {
+	o, err := b.store.List(genericapirequest.WithNamespace(ctx, namespace), &metainternal.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	list, ok := o.(*policyv1.PodDisruptionBudgetList)
+	if !ok {
+		return nil, fmt.Errorf("list disruption budgets: unexpected %T", o)
+	}
+	return list.Items, nil
+}
+
+// UpdateStatus implements pod.Budgets.
+func (b budgets) UpdateStatus(ctx context.Context, budget *policyv1.PodDisruptionBudget) error {
+	_, _, err := b.status.Update(ctx, budget.Name, rest.DefaultUpdatedObjectInfo(budget),
+		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	return err
+}

@@ -1,0 +1,126 @@
+package pod
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
+)
+
+// NodeGetter finds the kubelet API of a node. An error says why it cannot be reached.
+type NodeGetter interface {
+	Endpoint(ctx context.Context, node string) (NodeEndpoint, error)
+}
+
+// NodeEndpoint is where and how a node's kubelet API is called. Transport carries plain requests and, when it can
+// dial, upgrades as well; Dial, when set, makes the connections of upgrades.
+type NodeEndpoint struct {
+	Scheme, Host string
+	Transport    http.RoundTripper
+	Dial         func(ctx context.Context) (net.Conn, error)
+}
+
+// UpgradeAuthorizer decides whether the user of ctx may create the subresource, which a GET that upgrades does.
+type UpgradeAuthorizer func(ctx context.Context) error
+
+// streams is what all streaming subresources share.
+type streams struct {
+	pods      *registry.Storage
+	nodes     NodeGetter
+	authorize UpgradeAuthorizer
+}
+
+// annotationDefaultContainer names the container that is meant when none is asked for.
+const annotationDefaultContainer = "kubectl.kubernetes.io/default-container"
+
+// upgradeTransport is the round tripper whose connections are upgraded.
+func (e NodeEndpoint) upgradeTransport() http.RoundTripper {
+	if e.Dial == nil {
+		return e.Transport
+	}
+	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return e.Dial(ctx) }}
+}
+
+// location is the URL of the node's kubelet API at path, which starts with the verb and ends with the Pod.
+func (s streams) location(ctx context.Context, pod *corev1.Pod, path []string, query url.Values) (*url.URL, NodeEndpoint, error) {
+	if pod.Spec.NodeName == "" {
+		return nil, NodeEndpoint{}, apierrors.NewBadRequest(fmt.Sprintf("pod %s does not have a host assigned", pod.Name))
+	}
+	if s.nodes == nil {
+		return nil, NodeEndpoint{}, apierrors.NewServiceUnavailable("this server reaches no nodes")
+	}
+	endpoint, err := s.nodes.Endpoint(ctx, pod.Spec.NodeName)
+	if err != nil {
+		return nil, NodeEndpoint{}, apierrors.NewServiceUnavailable(fmt.Sprintf("reach node %s: %v", pod.Spec.NodeName, err))
+	}
+	escaped := make([]string, len(path))
+	for i := range path {
+		escaped[i] = url.PathEscape(path[i])
+	}
+	return &url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host, Path: "/" + strings.Join(escaped, "/"), RawQuery: query.Encode()}, endpoint, nil
+}
+
+// container finds which container of pod is meant by asked, which may be empty: the annotated one, or the only one.
+func container(pod *corev1.Pod, asked string) (string, error) {
+	if asked != "" {
+		if !slices.Contains(containerNames(pod), asked) {
+			return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", asked, pod.Name))
+		}
+		return asked, nil
+	}
+	if name := pod.Annotations[annotationDefaultContainer]; name != "" && slices.Contains(containerNames(pod), name) {
+		return name, nil
+	}
+	names := []string{}
+	for _, c := range pod.Spec.Containers {
+		names = append(names, c.Name)
+	}
+	switch len(names) {
+	case 1:
+		return names[0], nil
+	case 0:
+		return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s", pod.Name))
+	}
+	message := fmt.Sprintf("a container name must be specified for pod %s, choose one of: [%s]", pod.Name, strings.Join(names, " "))
+	if len(pod.Spec.InitContainers) > 0 {
+		inits := []string{}
+		for _, c := range pod.Spec.InitContainers {
+			inits = append(inits, c.Name)
+		}
+		message += fmt.Sprintf(" or one of the init containers: [%s]", strings.Join(inits, " "))
+	}
+	if len(pod.Spec.EphemeralContainers) > 0 {
+		ephemeral := []string{}
+		for _, c := range pod.Spec.EphemeralContainers {
+			ephemeral = append(ephemeral, c.Name)
+		}
+		message += fmt.Sprintf(" or one of the ephemeral containers: [%s]", strings.Join(ephemeral, " "))
+	}
+	return "", apierrors.NewBadRequest(message)
+}
+
+// containerNames are all names, whatever kind of container bears them.
+func containerNames(pod *corev1.Pod) []string {
+	var names []string
+	for _, c := range pod.Spec.InitContainers {
+		names = append(names, c.Name)
+	}
+	for _, c := range pod.Spec.Containers {
+		names = append(names, c.Name)
+	}
+	for _, c := range pod.Spec.EphemeralContainers {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+func namespace(ctx context.Context) string { return genericapirequest.NamespaceValue(ctx) }

@@ -1,0 +1,184 @@
+package pod
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
+	"github.com/mayfly-run/mayfly/internal/apiserver/scheme"
+	"github.com/mayfly-run/mayfly/internal/apiserver/validation"
+)
+
+type kind = registry.Kind[corev1.Pod, corev1.PodList, *corev1.Pod, *corev1.PodList]
+
+// Resource is "pods".
+func Resource() schema.GroupResource { return corev1.Resource("pods") }
+
+// Config is what Pods need beyond a store.
+type Config struct {
+	registry.Options
+	// Nodes says where a Pod's streams end.
+	Nodes NodeGetter
+	// Budgets holds PodDisruptionBudgets for evictions.
+	Budgets Budgets
+	// Upgrade authorizes a GET that upgrades; nil allows.
+	Upgrade UpgradeAuthorizer
+}
+
+// New makes the storage of "pods" and its subresources, by the names that the API group is installed with.
+func New(c Config) (map[string]rest.Storage, error) {
+	k := describe()
+	pods, err := registry.New(c.Options, k)
+	if err != nil {
+		return nil, err
+	}
+	streams := streams{pods: pods, nodes: c.Nodes, authorize: c.Upgrade}
+	return map[string]rest.Storage{
+		"pods":                     pods,
+		"pods/status":              registry.NewStatus(c.Options, pods, k),
+		"pods/binding":             &Binding{pods: pods},
+		"bindings":                 &namelessBinding{Binding{pods: pods}},
+		"pods/eviction":            &Eviction{pods: pods, budgets: c.Budgets},
+		"pods/ephemeralcontainers": newEphemeralContainers(c.Options, pods),
+		"pods/resize":              newResize(c.Options, pods),
+		"pods/log":                 &Log{streams},
+		"pods/exec":                &Exec{streams},
+		"pods/attach":              &Attach{streams},
+		"pods/portforward":         &PortForward{streams},
+		"pods/proxy":               &Proxy{streams},
+	}, nil
+}
+
+func describe() kind {
+	return kind{
+		Resource:      Resource(),
+		ShortNames:    []string{"po"},
+		Categories:    []string{"all"},
+		Namespaced:    true,
+		Create:        create,
+		Update:        update,
+		UpdateStatus:  updateStatus,
+		Prepare:       prepare,
+		PrepareUpdate: func(_ context.Context, pod, old *corev1.Pod) { validation.DropDisabledPodFields(pod, old) },
+		KeepStatus:    keepStatus,
+		KeepSpec:      keepSpec,
+		Spec:          func(p *corev1.Pod) any { return p.Spec },
+		Warn:          func(_ context.Context, pod, old *corev1.Pod) []string { return validation.PodWarnings(pod, old) },
+		Fields:        selectable,
+		Index:         "spec.nodeName",
+		Graceful:      graceful,
+		Return:        true,
+	}
+}
+
+func create(pod *corev1.Pod) field.ErrorList {
+	if errs := refuseMarked(pod); errs != nil {
+		return errs
+	}
+	return validation.PodCreate(pod)
+}
+
+func update(pod, old *corev1.Pod) field.ErrorList {
+	if errs := refuseMarked(pod); errs != nil {
+		return errs
+	}
+	return validation.PodUpdate(pod, old)
+}
+
+func updateStatus(pod, old *corev1.Pod) field.ErrorList {
+	if errs := refuseMarked(pod); errs != nil {
+		return errs
+	}
+	return validation.PodStatusUpdate(pod, old)
+}
+
+// refuseMarked keeps a body of kind EphemeralContainers, which says nothing of the rest of a Pod, to its subresource.
+func refuseMarked(pod *corev1.Pod) field.ErrorList {
+	if !scheme.IsEphemeralContainers(pod) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(field.NewPath("kind"), "EphemeralContainers", []string{"Pod"})}
+}
+
+func prepare(_ context.Context, pod *corev1.Pod) {
+	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: validation.PodQOS(pod)}
+	validation.DropDisabledPodFields(pod, nil)
+	if len(pod.Spec.SchedulingGates) > 0 {
+		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated,
+			Message: "Scheduling is blocked due to non-empty scheduling gates",
+		})
+	}
+}
+
+func keepStatus(pod, old *corev1.Pod) {
+	if old == nil {
+		pod.Status = corev1.PodStatus{}
+		return
+	}
+	pod.Status = old.Status
+}
+
+// keepSpec leaves a status writer what its business is. A node cannot change the class that its eviction goes by.
+func keepSpec(pod, old *corev1.Pod) {
+	pod.Spec = old.Spec
+	if old.Status.QOSClass != "" {
+		pod.Status.QOSClass = old.Status.QOSClass
+	}
+}
+
+// graceful gives a Pod its grace period, and none where nothing runs: unassigned to a node, or ended already.
+func graceful(_ context.Context, pod *corev1.Pod, options *metav1.DeleteOptions) bool {
+	var period int64
+	switch {
+	case pod.Spec.NodeName == "", pod.Status.Phase == corev1.PodFailed, pod.Status.Phase == corev1.PodSucceeded:
+	case options.GracePeriodSeconds != nil:
+		period = *options.GracePeriodSeconds
+	case pod.Spec.TerminationGracePeriodSeconds != nil:
+		period = *pod.Spec.TerminationGracePeriodSeconds
+	}
+	if period < 0 {
+		period = 1
+	}
+	options.GracePeriodSeconds = &period
+	return true
+}
+
+func selectable(pod *corev1.Pod) fields.Set {
+	podIP := pod.Status.PodIP
+	if len(pod.Status.PodIPs) > 0 {
+		podIP = pod.Status.PodIPs[0].IP
+	}
+	return fields.Set{
+		"spec.nodeName":            pod.Spec.NodeName,
+		"spec.restartPolicy":       string(pod.Spec.RestartPolicy),
+		"spec.schedulerName":       pod.Spec.SchedulerName,
+		"spec.serviceAccountName":  pod.Spec.ServiceAccountName,
+		"spec.hostNetwork":         strconv.FormatBool(pod.Spec.HostNetwork),
+		"status.phase":             string(pod.Status.Phase),
+		"status.podIP":             podIP,
+		"status.podIPs":            podIP,
+		"status.nominatedNodeName": pod.Status.NominatedNodeName,
+	}
+}
+
+// get reads the Pod name in ctx's namespace.
+func get(ctx context.Context, pods *registry.Storage, name string) (*corev1.Pod, error) {
+	o, err := pods.Get(ctx, name, &metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	pod, ok := o.(*corev1.Pod)
+	if !ok {
+		return nil, fmt.Errorf("read pod %s: unexpected %T", name, o)
+	}
+	return pod, nil
+}

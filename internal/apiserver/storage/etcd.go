@@ -1,0 +1,199 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/types"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"go.etcd.io/etcd/server/v3/config"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"go.etcd.io/etcd/server/v3/features"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	tickMilliseconds = 10
+	electionTicks    = 10
+	walSegmentBytes  = 8 << 20
+	// quotaBytes bounds the database file; etcd refuses writes beyond it.
+	quotaBytes = 8 << 30
+	// startTimeout is generous: a large WAL is replayed before the server is ready.
+	startTimeout = 2 * time.Minute
+)
+
+// Etcd is the etcd member inside this process.
+type Etcd struct {
+	dir    string
+	lock   *os.File
+	server *etcdserver.EtcdServer
+	client *kubernetes.Client
+	fatal  *fatal
+	once   sync.Once
+}
+
+// OpenEtcd starts a member that keeps its data in dir, which it makes when missing. Only one may run on a directory
+// at a time. Data that etcd cannot read is an error that names the directory; nothing in it is changed then.
+func OpenEtcd(ctx context.Context, dir string) (*Etcd, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create etcd directory: %w", err)
+	}
+	lock, err := lockDirectory(dir)
+	if err != nil {
+		return nil, err
+	}
+	e := &Etcd{dir: dir, lock: lock, fatal: newFatal(dir)}
+	if err := e.start(ctx); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	e.client = newClient(v3client.New(e.server))
+	return e, nil
+}
+
+func lockDirectory(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open etcd lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("etcd directory %s is in use by another API server: stop that one or choose another data directory: %w", dir, err), f.Close())
+	}
+	return f, nil
+}
+
+func (e *Etcd) start(ctx context.Context) (err error) {
+	wal.SegmentSizeBytes = walSegmentBytes
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	started := make(chan error, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				started <- fmt.Errorf("read etcd data in %s: %v; restore the directory from a backup or move it away to start empty", e.dir, r)
+			}
+		}()
+		server, err := etcdserver.NewServer(cfg)
+		if err == nil {
+			server.Start()
+			e.server = server
+		}
+		started <- err
+	}()
+	select {
+	case err := <-started:
+		if err != nil {
+			return e.explain(err)
+		}
+	case err := <-e.fatal.happened:
+		return err
+	}
+	return e.await(ctx)
+}
+
+func (e *Etcd) explain(err error) error {
+	select {
+	case fatal := <-e.fatal.happened:
+		return fatal
+	default:
+		return fmt.Errorf("open etcd in %s: %w", e.dir, err)
+	}
+}
+
+func (e *Etcd) await(ctx context.Context) error {
+	deadline := time.NewTimer(startTimeout)
+	defer deadline.Stop()
+	select {
+	case <-e.server.ReadyNotify():
+		return nil
+	case err := <-e.fatal.happened:
+		return err
+	case <-e.server.StopNotify():
+		return fmt.Errorf("etcd in %s stopped while starting", e.dir)
+	case <-ctx.Done():
+		e.server.HardStop()
+		return ctx.Err()
+	case <-deadline.C:
+		e.server.HardStop()
+		return fmt.Errorf("etcd in %s is not ready after %s", e.dir, startTimeout)
+	}
+}
+
+// config takes etcd's own defaults and changes what one member without listeners wants otherwise.
+func (e *Etcd) config() (config.ServerConfig, error) {
+	const name = "mayfly"
+	// Nobody listens there: the member needs an address to be known by.
+	peer, err := types.NewURLs([]string{"http://127.0.0.1:2380"})
+	if err != nil {
+		return config.ServerConfig{}, fmt.Errorf("etcd peer URL: %w", err)
+	}
+	d := embed.NewConfig()
+	log := newLogger(e.fatal)
+	return config.ServerConfig{
+		Name:                        name,
+		DataDir:                     filepath.Join(e.dir, "data"),
+		ClientURLs:                  types.URLs([]url.URL{{Scheme: "http", Host: "127.0.0.1:2379"}}),
+		PeerURLs:                    peer,
+		InitialPeerURLsMap:          types.URLsMap{name: peer},
+		InitialClusterToken:         "mayfly",
+		NewCluster:                  true,
+		TickMs:                      tickMilliseconds,
+		ElectionTicks:               electionTicks,
+		InitialElectionTickAdvance:  true,
+		SnapshotCount:               d.SnapshotCount,
+		SnapshotCatchUpEntries:      d.SnapshotCatchUpEntries,
+		MaxSnapFiles:                d.MaxSnapFiles,
+		MaxWALFiles:                 d.MaxWalFiles,
+		MaxTxnOps:                   d.MaxTxnOps,
+		MaxRequestBytes:             d.MaxRequestBytes,
+		MaxConcurrentStreams:        d.MaxConcurrentStreams,
+		QuotaBackendBytes:           quotaBytes,
+		StrictReconfigCheck:         true,
+		PreVote:                     true,
+		AuthToken:                   d.AuthToken,
+		BcryptCost:                  d.BcryptCost,
+		TokenTTL:                    d.AuthTokenTTL,
+		CompactionBatchLimit:        d.CompactionBatchLimit,
+		CompactionSleepInterval:     d.CompactionSleepInterval,
+		WatchProgressNotifyInterval: 5 * time.Second,
+		WarningApplyDuration:        time.Second,
+		WarningUnaryRequestDuration: time.Second,
+		MaxLearners:                 1,
+		V2Deprecation:               config.V2DeprDefault,
+		ServerFeatureGate:           features.NewDefaultServerFeatureGate(name, log),
+		Metrics:                     "basic",
+		Logger:                      log,
+	}, nil
+}
+
+// Failed delivers the error that ended etcd while it served, a full disk say.
+func (e *Etcd) Failed() <-chan error { return e.fatal.happened }
+
+// Ping asks for the store's health.
+func (e *Etcd) Ping(ctx context.Context) error {
+	if _, err := e.client.KV.Get(ctx, "health", clientv3.WithCountOnly()); err != nil {
+		return fmt.Errorf("read from etcd: %w", err)
+	}
+	return nil
+}
+
+// Close stops etcd. What was acknowledged is on disk already.
+func (e *Etcd) Close() error {
+	e.once.Do(func() {
+		if !e.fatal.has() {
+			e.server.HardStop()
+		}
+	})
+	return e.lock.Close()
+}
