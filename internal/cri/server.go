@@ -18,6 +18,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/cri/container"
 	"github.com/mayfly-run/mayfly/internal/cri/image"
+	"github.com/mayfly-run/mayfly/internal/cri/image/engine"
 	"github.com/mayfly-run/mayfly/internal/cri/network"
 	"github.com/mayfly-run/mayfly/internal/cri/sandbox"
 	"github.com/mayfly-run/mayfly/internal/cri/stream"
@@ -144,7 +145,7 @@ func (s *Server) recover(ctx context.Context) error {
 }
 
 // ImageHandler serves the image routes for the command line.
-func (s *Server) ImageHandler() http.Handler { return s.images.Handler() }
+func (s *Server) ImageHandler() http.Handler { return engine.Handler(s.images) }
 
 // Ready is closed once the socket answers.
 func (s *Server) Ready() <-chan struct{} { return s.ready }

@@ -44,6 +44,8 @@ func parseSignal(name string) (int, error) {
 	switch full {
 	case "SIGCLD":
 		return int(unix.SIGCHLD), nil
+	case "SIGIOT":
+		return int(unix.SIGABRT), nil
 	case "SIGPOLL":
 		return int(unix.SIGIO), nil
 	}

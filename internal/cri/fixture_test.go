@@ -1,0 +1,260 @@
+package cri
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mayfly-run/mayfly/internal/cri/image"
+	testimage "github.com/mayfly-run/mayfly/test/image"
+)
+
+const busybox = "docker.io/library/busybox:latest"
+
+// buildMonitor builds cmd/podmonitor once.
+var buildMonitor = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "podmonitor")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "podmonitor")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "github.com/mayfly-run/mayfly/cmd/podmonitor")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build podmonitor: %w\n%s", err, output)
+	}
+	return os.ReadFile(path)
+})
+
+var buildImage = sync.OnceValues(func() ([]byte, error) {
+	img, err := testimage.Busybox("/bin/busybox")
+	if err != nil {
+		return nil, err
+	}
+	tag, err := name.NewTag("busybox:latest")
+	if err != nil {
+		return nil, err
+	}
+	var archive bytes.Buffer
+	err = tarball.Write(tag, img, &archive)
+	return archive.Bytes(), err
+})
+
+// fixture is a runtime on directories of its own, spoken to through its socket.
+type fixture struct {
+	testing.TB
+	cfg    Config
+	logs   string
+	stop   func()
+	server *Server
+	runtimev1.RuntimeServiceClient
+	images runtimev1.ImageServiceClient
+	conn   *grpc.ClientConn
+}
+
+func newFixture(t testing.TB) *fixture {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("containers need root")
+	}
+	monitor, err := buildMonitor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id [4]byte
+	rand.Read(id[:])
+	root := t.TempDir()
+	f := &fixture{TB: t, logs: filepath.Join(root, "logs"), cfg: Config{
+		RootDir: filepath.Join(root, "root"), RunDir: filepath.Join(root, "run"), Socket: filepath.Join(root, "cri.sock"),
+		InstanceID: hex.EncodeToString(id[:]), PodCIDRs: []string{fmt.Sprintf("10.%d.%d.0/24", 200+id[0]%50, id[1])},
+		Monitor: monitor,
+	}}
+	t.Cleanup(f.purge)
+	f.start()
+	archive, err := buildImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.server.images.Import(t.Context(), bytes.NewReader(archive), image.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// start runs a server on the fixture's directories.
+func (f *fixture) start() {
+	f.Helper()
+	server, err := New(f.Context(), f.cfg)
+	if err != nil {
+		f.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	select {
+	case <-server.Ready():
+	case err := <-done:
+		cancel()
+		f.Fatal(err)
+	}
+	if f.conn, err = grpc.NewClient("unix://"+f.cfg.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20))); err != nil {
+		f.Fatal(err)
+	}
+	f.server, f.RuntimeServiceClient, f.images = server, runtimev1.NewRuntimeServiceClient(f.conn), runtimev1.NewImageServiceClient(f.conn)
+	f.stop = func() {
+		f.conn.Close()
+		cancel()
+		if err := <-done; err != nil {
+			f.Error(err)
+		}
+		f.stop = nil
+	}
+}
+
+func (f *fixture) restart() {
+	f.Helper()
+	f.stop()
+	f.start()
+}
+
+// purge takes everything down and looks for what is left.
+func (f *fixture) purge() {
+	if f.stop != nil {
+		f.stop()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := Purge(ctx, f.cfg); err != nil {
+		f.Errorf("purge: %v", err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		f.Error(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, f.cfg.RootDir) || strings.Contains(line, f.cfg.RunDir) {
+			f.Errorf("a mount is left: %s", line)
+		}
+	}
+	if left, _ := filepath.Glob("/sys/fs/cgroup/*/mayfly-" + f.cfg.InstanceID); len(left) > 0 {
+		f.Errorf("cgroups are left: %v", left)
+	}
+	if links, err := os.ReadDir("/sys/class/net/mf-" + f.cfg.InstanceID[:6]); err == nil {
+		f.Errorf("the bridge is left: %v", links)
+	}
+}
+
+// pod runs a sandbox.
+func (f *fixture) pod(name string, change ...func(*runtimev1.PodSandboxConfig)) (string, *runtimev1.PodSandboxConfig) {
+	f.Helper()
+	config := &runtimev1.PodSandboxConfig{
+		Metadata: &runtimev1.PodSandboxMetadata{Name: name, Namespace: "default", Uid: "uid-" + name},
+		Hostname: name, LogDirectory: filepath.Join(f.logs, name), Labels: map[string]string{"pod": name},
+		Linux: &runtimev1.LinuxPodSandboxConfig{SecurityContext: &runtimev1.LinuxSandboxSecurityContext{
+			NamespaceOptions: &runtimev1.NamespaceOption{Pid: runtimev1.NamespaceMode_CONTAINER},
+		}},
+	}
+	for _, c := range change {
+		c(config)
+	}
+	answer, err := f.RunPodSandbox(f.Context(), &runtimev1.RunPodSandboxRequest{Config: config})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return answer.GetPodSandboxId(), config
+}
+
+func shell(script string) func(*runtimev1.ContainerConfig) {
+	return func(c *runtimev1.ContainerConfig) { c.Command, c.Args = []string{"sh", "-c"}, []string{script} }
+}
+
+// create makes a container of busybox that sleeps.
+func (f *fixture) create(pod string, config *runtimev1.PodSandboxConfig, name string, change ...func(*runtimev1.ContainerConfig)) string {
+	f.Helper()
+	c := &runtimev1.ContainerConfig{
+		Metadata: &runtimev1.ContainerMetadata{Name: name}, Image: &runtimev1.ImageSpec{Image: busybox},
+		Command: []string{"sleep", "1000"}, LogPath: name + ".log", Labels: map[string]string{"container": name},
+		Linux: &runtimev1.LinuxContainerConfig{SecurityContext: &runtimev1.LinuxContainerSecurityContext{
+			NamespaceOptions: &runtimev1.NamespaceOption{Pid: runtimev1.NamespaceMode_CONTAINER},
+		}},
+	}
+	for _, ch := range change {
+		ch(c)
+	}
+	answer, err := f.CreateContainer(f.Context(), &runtimev1.CreateContainerRequest{PodSandboxId: pod, Config: c, SandboxConfig: config})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return answer.GetContainerId()
+}
+
+func (f *fixture) run(pod string, config *runtimev1.PodSandboxConfig, name string, change ...func(*runtimev1.ContainerConfig)) string {
+	f.Helper()
+	id := f.create(pod, config, name, change...)
+	if _, err := f.StartContainer(f.Context(), &runtimev1.StartContainerRequest{ContainerId: id}); err != nil {
+		f.Fatal(err)
+	}
+	return id
+}
+
+func (f *fixture) status(id string) *runtimev1.ContainerStatus {
+	f.Helper()
+	answer, err := f.ContainerStatus(f.Context(), &runtimev1.ContainerStatusRequest{ContainerId: id})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return answer.GetStatus()
+}
+
+// exited waits for a container's end.
+func (f *fixture) exited(id string) *runtimev1.ContainerStatus {
+	f.Helper()
+	c, err := f.server.containers.Get(id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	select {
+	case <-c.Exited():
+	case <-time.After(20 * time.Second):
+		f.Fatalf("container %s does not end", id)
+	}
+	return f.status(id)
+}
+
+// exec runs a command and returns what it wrote.
+func (f *fixture) exec(id string, command ...string) string {
+	f.Helper()
+	answer, err := f.ExecSync(f.Context(), &runtimev1.ExecSyncRequest{ContainerId: id, Cmd: command, Timeout: 20})
+	if err != nil {
+		f.Fatalf("exec %q: %v", command, err)
+	}
+	if answer.GetExitCode() != 0 {
+		f.Errorf("exec %q: exit code %d, stderr %q", command, answer.GetExitCode(), answer.GetStderr())
+	}
+	return strings.TrimSpace(string(answer.GetStdout()))
+}
+
+func (f *fixture) log(pod, name string) string {
+	f.Helper()
+	content, err := os.ReadFile(filepath.Join(f.logs, pod, name+".log"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return string(content)
+}
