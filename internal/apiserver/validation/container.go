@@ -98,7 +98,7 @@ func (c *podContext) ephemeralContainers(p *field.Path) field.ErrorList {
 		ec, at := &c.spec.EphemeralContainers[i], p.Index(i)
 		plain := corev1.Container(ec.EphemeralContainerCommon)
 		errs = append(errs, c.container(at, &plain)...)
-		if ec.Name != "" && taken.take(ec.Name) {
+		if taken.take(ec.Name) {
 			errs = append(errs, field.Duplicate(at.Child("name"), ec.Name))
 		}
 		if t := ec.TargetContainerName; t != "" && !targets[t] {
@@ -145,7 +145,7 @@ func onlyEphemeral(at *field.Path, ec *corev1.EphemeralContainerCommon) field.Er
 // container holds the rules that every kind of container keeps.
 func (c *podContext) container(p *field.Path, ctr *corev1.Container) field.ErrorList {
 	errs := requiredLabel(p.Child("name"), ctr.Name)
-	errs = append(errs, image(p.Child("image"), ctr.Image)...)
+	errs = append(errs, image(p.Child("image"), ctr.Image, c.template)...)
 	errs = append(errs, requiredOneOf(p.Child("terminationMessagePolicy"), ctr.TerminationMessagePolicy,
 		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
 	errs = append(errs, ports(p.Child("ports"), ctr.Ports)...)
@@ -160,11 +160,12 @@ func (c *podContext) container(p *field.Path, ctr *corev1.Container) field.Error
 	return append(errs, securityContext(p.Child("securityContext"), ctr.SecurityContext, hostUsers(c.spec))...)
 }
 
-func image(p *field.Path, ref string) field.ErrorList {
+// image wants a reference, and in a Pod one without white space around it; templates were never held to that.
+func image(p *field.Path, ref string, template bool) field.ErrorList {
 	if ref == "" {
 		return field.ErrorList{field.Required(p, "")}
 	}
-	if strings.TrimSpace(ref) != ref {
+	if !template && strings.TrimSpace(ref) != ref {
 		return field.ErrorList{field.Invalid(p, ref, "must not have leading or trailing whitespace")}
 	}
 	return nil

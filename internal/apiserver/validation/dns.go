@@ -10,15 +10,14 @@ import (
 )
 
 const (
-	maxNameservers     = 3
-	maxSearches        = 32
-	maxSearchLength    = 2048
-	maxHostnameLength  = 64
-	maxHostnameMessage = "must be no more than 64 characters"
+	maxNameservers    = 3
+	maxSearches       = 32
+	maxSearchLength   = 2048
+	maxHostnameLength = 64
 )
 
 func dns(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
-	errs := requiredOneOf(p.Child("dnsPolicy"), spec.DNSPolicy, corev1.DNSClusterFirst, corev1.DNSClusterFirstWithHostNet,
+	errs := requiredOneOf(p.Child("dnsPolicy"), spec.DNSPolicy, corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst,
 		corev1.DNSDefault, corev1.DNSNone)
 	at, c := p.Child("dnsConfig"), spec.DNSConfig
 	if spec.DNSPolicy == corev1.DNSNone {
@@ -100,13 +99,13 @@ func hostnameOverride(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
 	at := p.Child("hostnameOverride")
 	errs := dnsSubdomain(at, *name)
 	if len(*name) > maxHostnameLength {
-		errs = append(errs, field.Invalid(at, *name, maxHostnameMessage))
+		errs = append(errs, field.TooLong(at, *name, maxHostnameLength))
 	}
-	if spec.SetHostnameAsFQDN != nil && *spec.SetHostnameAsFQDN {
-		errs = append(errs, field.Invalid(p.Child("setHostnameAsFQDN"), *spec.SetHostnameAsFQDN, "must be nil or false when hostnameOverride is set"))
+	if isTrue(spec.SetHostnameAsFQDN) {
+		errs = append(errs, field.Forbidden(at, "cannot be set when setHostnameAsFQDN is true"))
 	}
 	if spec.HostNetwork {
-		errs = append(errs, field.Invalid(p.Child("hostNetwork"), spec.HostNetwork, "must be false when hostnameOverride is set"))
+		errs = append(errs, field.Forbidden(at, "cannot be set when hostNetwork is true"))
 	}
 	return errs
 }

@@ -119,11 +119,11 @@ func environmentFrom(p *field.Path, list []corev1.EnvFromSource) field.ErrorList
 		sources := 0
 		if from.ConfigMapRef != nil {
 			sources++
-			errs = append(errs, requiredSubdomain(at.Child("configMapRef", "name"), from.ConfigMapRef.Name)...)
+			errs = append(errs, sourceName(at.Child("configMapRef", "name"), from.ConfigMapRef.Name)...)
 		}
 		if from.SecretRef != nil {
 			sources++
-			errs = append(errs, requiredSubdomain(at.Child("secretRef", "name"), from.SecretRef.Name)...)
+			errs = append(errs, sourceName(at.Child("secretRef", "name"), from.SecretRef.Name)...)
 		}
 		if sources == 0 {
 			errs = append(errs, field.Invalid(p, "", "must specify one of: `configMapRef` or `secretRef`"))
@@ -132,6 +132,14 @@ func environmentFrom(p *field.Path, list []corev1.EnvFromSource) field.ErrorList
 		}
 	}
 	return errs
+}
+
+// sourceName allows the end of a name to be missing, which upstream does by accident and clients may rely on.
+func sourceName(p *field.Path, name string) field.ErrorList {
+	if name == "" {
+		return field.ErrorList{field.Required(p, "")}
+	}
+	return invalid(p, name, apivalidation.NameIsDNSSubdomain(name, true))
 }
 
 func requiredSubdomain(p *field.Path, name string) field.ErrorList {
@@ -248,7 +256,7 @@ func divisor(p *field.Path, full, name string, q resource.Quantity) field.ErrorL
 		}
 	}
 	for _, unit := range units {
-		if q.Cmp(resource.MustParse(unit)) == 0 {
+		if q.String() == unit {
 			return nil
 		}
 	}

@@ -32,7 +32,7 @@ func (c *podContext) mounts(p *field.Path, ctr *corev1.Container) field.ErrorLis
 		}
 		errs = append(errs, subPaths(p, at, &m)...)
 		errs = append(errs, propagation(p.Child("mountPropagation"), m.MountPropagation, ctr.SecurityContext)...)
-		errs = append(errs, recursiveReadOnly(at.Child("recursiveReadOnly"), &m)...)
+		errs = append(errs, recursiveReadOnly(p.Child("recursiveReadOnly"), &m)...)
 	}
 	return errs
 }
@@ -101,8 +101,8 @@ func (c *podContext) devices(p *field.Path, ctr *corev1.Container) field.ErrorLi
 		if takenPaths.take(d.DevicePath) {
 			errs = append(errs, field.Invalid(path, d.DevicePath, mustBeUnique))
 		}
-		if d.DevicePath != "" {
-			errs = append(errs, noBacksteps(path, d.DevicePath)...)
+		if len(noBacksteps(path, d.DevicePath)) > 0 {
+			errs = append(errs, field.Invalid(path, d.DevicePath, "can not contain backsteps ('..')"))
 		}
 		if d.Name != "" && takenNames.take(d.Name) {
 			errs = append(errs, field.Invalid(name, d.Name, mustBeUnique))

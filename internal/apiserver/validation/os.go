@@ -27,14 +27,13 @@ func operatingSystem(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
 	if spec.OS.Name == "" {
 		return field.ErrorList{field.Required(at.Child("name"), "cannot be empty")}
 	}
-	errs := oneOf(at, spec.OS.Name, corev1.Linux, corev1.Windows)
 	switch spec.OS.Name {
 	case corev1.Windows:
-		errs = append(errs, windowsPod(p, spec)...)
+		return windowsPod(p, spec)
 	case corev1.Linux:
-		errs = append(errs, linuxPod(p, spec)...)
+		return linuxPod(p, spec)
 	}
-	return errs
+	return oneOf(at, spec.OS.Name, corev1.Linux, corev1.Windows)
 }
 
 func linuxPod(p *field.Path, spec *corev1.PodSpec) field.ErrorList {

@@ -13,11 +13,11 @@ import (
 // PodEphemeralContainersUpdate judges an update through pods/ephemeralcontainers: containers may be added, and nothing
 // that is there may change or go. The rest of the spec is taken from the old Pod by the caller.
 func PodEphemeralContainersUpdate(pod, old *corev1.Pod) field.ErrorList {
+	if _, mirror := old.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		return field.ErrorList{field.Forbidden(field.NewPath(""), "static pods do not support ephemeral containers")}
+	}
 	errs := updatedMeta(pod, old)
 	errs = append(errs, podAndSpec(pod, old)...)
-	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
-		errs = append(errs, field.Forbidden(field.NewPath(""), "static pods do not support ephemeral containers"))
-	}
 	byName := map[string]*corev1.EphemeralContainer{}
 	for i := range pod.Spec.EphemeralContainers {
 		byName[pod.Spec.EphemeralContainers[i].Name] = &pod.Spec.EphemeralContainers[i]
@@ -43,13 +43,18 @@ func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	if pod.Spec.NodeName != old.Spec.NodeName {
 		errs = append(errs, field.Forbidden(p.Child("nodeName"), "may not be changed directly"))
 	}
-	if n := pod.Status.NominatedNodeName; n != "" {
+	if n := pod.Status.NominatedNodeName; n != "" && n != old.Status.NominatedNodeName {
 		errs = append(errs, dnsSubdomain(p.Child("nominatedNodeName"), n)...)
 	}
 	if pod.Status.ObservedGeneration < 0 {
 		errs = append(errs, nonNegative(p.Child("observedGeneration"), pod.Status.ObservedGeneration)...)
 	}
 	for i, c := range pod.Status.Conditions {
+		switch c.Type {
+		case corev1.PodScheduled, corev1.PodReady, corev1.PodInitialized:
+		default: // upstream reports these below metadata
+			errs = append(errs, qualifiedName(field.NewPath("metadata", "conditions").Index(i).Child("Type"), string(c.Type))...)
+		}
 		if c.ObservedGeneration < 0 {
 			errs = append(errs, nonNegative(p.Child("conditions").Index(i).Child("observedGeneration"), c.ObservedGeneration)...)
 		}
@@ -117,7 +122,7 @@ func transitions(p *field.Path, now, before []corev1.ContainerStatus, mayRestart
 		}
 		for j := range now {
 			if now[j].Name == was.Name && now[j].State.Terminated == nil {
-				errs = append(errs, field.Forbidden(p.Index(j).Child("state"), "may not be transitioned to non-terminated state"))
+				errs = append(errs, field.Forbidden(p.Index(i).Child("state"), "may not be transitioned to non-terminated state"))
 			}
 		}
 	}
@@ -132,6 +137,12 @@ func addresses(p *field.Path, s *corev1.PodStatus) field.ErrorList {
 		if taken.take(ip.IP) {
 			errs = append(errs, field.Duplicate(p.Child("podIPs").Index(i), ip))
 		}
+	}
+	if len(s.PodIPs) > maxPodCIDRs {
+		errs = append(errs, field.Invalid(p.Child("podIPs"), s.PodIPs, "may specify no more than one IP for each IP family"))
+	}
+	if len(s.HostIPs) > 0 && s.HostIP != s.HostIPs[0].IP {
+		errs = append(errs, field.Invalid(p.Child("hostIPs").Index(0).Child("ip"), s.HostIPs[0].IP, "must be equal to `hostIP`"))
 	}
 	for i, ip := range s.HostIPs {
 		errs = append(errs, validation.IsValidIPForLegacyField(p.Child("hostIPs").Index(i), ip.IP, false, nil)...)

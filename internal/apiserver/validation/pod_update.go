@@ -114,7 +114,7 @@ func gatesUpdate(p *field.Path, now, before []corev1.PodSchedulingGate) field.Er
 	var errs field.ErrorList
 	for i, g := range now {
 		if !was[g.Name] {
-			errs = append(errs, field.Forbidden(p.Index(i), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", g.Name)))
+			errs = append(errs, field.Forbidden(p.Index(i).Child("name"), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", g.Name)))
 		}
 	}
 	return errs

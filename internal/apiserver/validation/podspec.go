@@ -18,7 +18,7 @@ func podSpec(p *field.Path, spec *corev1.PodSpec, meta *metav1.ObjectMeta, old *
 	errs = append(errs, c.initContainers(p.Child("initContainers"))...)
 	errs = append(errs, c.ephemeralContainers(p.Child("ephemeralContainers"))...)
 	errs = append(errs, podResources(p.Child("resources"), spec)...)
-	errs = append(errs, hostNetworkPorts(p, spec)...)
+	errs = append(errs, hostNetworkPorts(p, spec, c.template)...)
 	errs = append(errs, requiredOneOf(p.Child("restartPolicy"), spec.RestartPolicy,
 		corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
 	errs = append(errs, dns(p, spec)...)

@@ -65,20 +65,17 @@ func hostPortConflicts(p *field.Path, containers []corev1.Container) field.Error
 	return errs
 }
 
-// hostNetworkPorts refuses, on the host's network, a host port that differs from the container's.
-func hostNetworkPorts(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
+// hostNetworkPorts refuses, on the host's network, a host port of a regular container that differs from the
+// container's own. A template may still leave it out.
+func hostNetworkPorts(p *field.Path, spec *corev1.PodSpec, template bool) field.ErrorList {
 	if !spec.HostNetwork {
 		return nil
 	}
-	errs := sameHostPorts(p.Child("containers"), spec.Containers)
-	return append(errs, sameHostPorts(p.Child("initContainers"), spec.InitContainers)...)
-}
-
-func sameHostPorts(p *field.Path, containers []corev1.Container) field.ErrorList {
 	var errs field.ErrorList
-	for i := range containers {
-		for j, port := range containers[i].Ports {
-			if port.HostPort != 0 && port.HostPort != port.ContainerPort {
+	p = p.Child("containers")
+	for i := range spec.Containers {
+		for j, port := range spec.Containers[i].Ports {
+			if (port.HostPort != 0 || !template) && port.HostPort != port.ContainerPort {
 				errs = append(errs, field.Invalid(p.Index(i).Child("ports").Index(j).Child("hostPort"), port.HostPort,
 					"must match `containerPort` when `hostNetwork` is true"))
 			}

@@ -2,7 +2,6 @@ package validation
 
 import (
 	"fmt"
-	"path"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -57,18 +56,18 @@ func (pr *projection) source(p *field.Path, s *corev1.VolumeProjection) field.Er
 		if !rule.set {
 			continue
 		}
-		if kinds++; kinds > 1 {
-			errs = append(errs, field.Forbidden(p.Child(rule.name), moreThanOneSource))
-			continue
-		}
+		kinds++
 		errs = append(errs, rule.check(p.Child(rule.name))...)
+	}
+	if kinds > 1 {
+		errs = append(errs, field.Forbidden(p, moreThanOneSource))
 	}
 	return errs
 }
 
 // file refuses a path that another source makes already.
 func (pr *projection) file(name string, value any) field.ErrorList {
-	if name == "" || !pr.files.take(path.Clean(name)) {
+	if name == "" || !pr.files.take(name) {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(pr.root, value, conflictingPaths)}
@@ -102,11 +101,11 @@ func (pr *projection) token(p *field.Path, t *corev1.ServiceAccountTokenProjecti
 	case *t.ExpirationSeconds > maxTokenSeconds:
 		errs = append(errs, field.Invalid(at, *t.ExpirationSeconds, "may not specify a duration larger than 2^32 seconds"))
 	}
+	// Upstream reports these two at the volume and lets other sources make the same file.
 	if t.Path == "" {
-		return append(errs, field.Required(p.Child("path"), ""))
+		return append(errs, field.Required(pr.root.Child("path"), ""))
 	}
-	errs = append(errs, unreservedPath(p.Child("path"), t.Path)...)
-	return append(errs, pr.file(t.Path, t.Path)...)
+	return append(errs, unreservedPath(pr.root.Child("path"), t.Path)...)
 }
 
 func (pr *projection) certificate(p *field.Path, c *corev1.PodCertificateProjection) field.ErrorList {

@@ -102,16 +102,7 @@ func quotaName(p *field.Path, name string) field.ErrorList {
 	if len(errs) > 0 || strings.Contains(name, "/") {
 		return errs
 	}
-	n := corev1.ResourceName(name)
-	for _, prefix := range []string{corev1.DefaultResourceRequestsPrefix, "limits."} {
-		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			rest := corev1.ResourceName(rest)
-			if isStandardForContainers(rest) || rest == corev1.ResourceStorage {
-				return nil
-			}
-		}
-	}
-	if isStandardForContainers(n) || n == corev1.ResourceStorage || isWhole(n) || strings.HasPrefix(name, "count/") {
+	if isStandard(name) || strings.HasPrefix(name, "count/") {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(p, name, "must be a standard resource for quota")}

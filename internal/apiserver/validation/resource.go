@@ -89,13 +89,10 @@ func pageMultiple(p *field.Path, n corev1.ResourceName, q resource.Quantity) fie
 		return nil
 	}
 	size, err := resource.ParseQuantity(strings.TrimPrefix(string(n), corev1.ResourceHugePagesPrefix))
-	if err != nil || size.Sign() <= 0 || size.MilliValue()%perThousand != 0 {
-		return field.ErrorList{field.Invalid(p, q.String(), fmt.Sprintf("%s is not a huge page size", n))}
+	if err == nil && size.Sign() > 0 && size.MilliValue()%perThousand == 0 && q.Value()%size.Value() == 0 {
+		return nil
 	}
-	if q.Value()%size.Value() != 0 {
-		return field.ErrorList{field.Invalid(p, q.String(), fmt.Sprintf("%s is not positive integer multiple of %s", q.String(), size.String()))}
-	}
-	return nil
+	return field.ErrorList{field.Invalid(p, q.String(), fmt.Sprintf("%s is not positive integer multiple of %s", q.String(), n))}
 }
 
 func containerResourceName(p *field.Path, name string) field.ErrorList {
@@ -105,10 +102,13 @@ func containerResourceName(p *field.Path, name string) field.ErrorList {
 	}
 	n := corev1.ResourceName(name)
 	if !strings.Contains(name, "/") {
-		if !isStandardForContainers(n) {
-			return field.ErrorList{field.Invalid(p, name, "must be a standard resource for containers")}
+		if isStandardForContainers(n) {
+			return nil
 		}
-		return nil
+		if !isStandard(name) {
+			errs = append(errs, field.Invalid(p, name, "must be a standard resource type or fully qualified"))
+		}
+		return append(errs, field.Invalid(p, name, "must be a standard resource for containers"))
 	}
 	if !isNative(n) && !isExtended(n) {
 		return field.ErrorList{field.Invalid(p, name, "doesn't follow extended resource name standard")}
@@ -160,12 +160,12 @@ func podResources(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
 	if r == nil {
 		return nil
 	}
-	var errs field.ErrorList
-	if len(r.Claims) > 0 {
-		errs = append(errs, field.Forbidden(p.Child("claims"), "claims cannot be set for Resources at pod-level"))
-	}
 	if spec.OS != nil && spec.OS.Name == corev1.Windows {
-		errs = append(errs, field.Forbidden(p, "may not be set for a windows pod"))
+		return field.ErrorList{field.Forbidden(p, "may not be set for a windows pod")}
+	}
+	var errs field.ErrorList
+	if r.Claims != nil {
+		errs = append(errs, field.Forbidden(p.Child("claims"), "claims cannot be set for Resources at pod-level"))
 	}
 	errs = append(errs, requirements(p, r, podResourceName)...)
 	return append(errs, podTotals(p, spec)...)
@@ -173,6 +173,12 @@ func podResources(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
 
 func podResourceName(p *field.Path, name string) field.ErrorList {
 	errs := qualifiedName(p, name)
+	if len(errs) > 0 {
+		return errs
+	}
+	if !strings.Contains(name, "/") && !isStandard(name) {
+		return field.ErrorList{field.Invalid(p, name, "must be a standard resource type or fully qualified")}
+	}
 	if !podresource.IsSupportedPodLevelResource(corev1.ResourceName(name)) {
 		var supported []string
 		for n := range podresource.SupportedPodLevelResources() {
@@ -196,18 +202,26 @@ func podTotals(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
 				fmt.Sprintf("must be greater than or equal to aggregate container requests of %s", sum.String())))
 		}
 	}
-	errs = append(errs, limitsWithin(p, spec.InitContainers, spec.Resources.Limits)...)
-	return append(errs, limitsWithin(p, spec.Containers, spec.Resources.Limits)...)
+	limits := podresource.AggregateContainerLimits(pod, podresource.PodResourcesOptions{})
+	for _, n := range sortedNames(limits) {
+		sum := limits[n]
+		if q, ok := spec.Resources.Limits[n]; ok && isHugePage(n) && sum.Cmp(q) > 0 {
+			errs = append(errs, field.Invalid(p.Child("limits").Key(string(n)), q.String(),
+				fmt.Sprintf("must be greater than or equal to aggregate container limits of %s", sum.String())))
+		}
+	}
+	return append(errs, limitsWithin(p.Child("containers"), spec.Containers, spec.Resources.Limits)...)
 }
 
+// limitsWithin reports at paths below the Pod's resources, as upstream does.
 func limitsWithin(p *field.Path, containers []corev1.Container, pod corev1.ResourceList) field.ErrorList {
 	var errs field.ErrorList
 	for i := range containers {
 		for _, n := range sortedNames(containers[i].Resources.Limits) {
 			limit := containers[i].Resources.Limits[n]
 			if q, ok := pod[n]; ok && limit.Cmp(q) > 0 {
-				errs = append(errs, field.Invalid(p.Child("limits").Key(string(n)), q.String(),
-					fmt.Sprintf("must be greater than or equal to individual container limits of %s", limit.String())))
+				errs = append(errs, field.Invalid(p.Index(i).Key(string(n)).Child("limits"), limit.String(),
+					fmt.Sprintf("must be less than or equal to pod limits of %s", q.String())))
 			}
 		}
 	}
@@ -229,6 +243,21 @@ func isHugePage(n corev1.ResourceName) bool {
 
 func isStandardForContainers(n corev1.ResourceName) bool {
 	return n == corev1.ResourceCPU || n == corev1.ResourceMemory || n == corev1.ResourceEphemeralStorage || isHugePage(n)
+}
+
+// isStandard says whether a name without a domain means a resource anywhere in the API.
+func isStandard(name string) bool {
+	n := corev1.ResourceName(name)
+	if isStandardForContainers(n) || isWhole(n) || n == corev1.ResourceStorage {
+		return true
+	}
+	for _, prefix := range []string{corev1.DefaultResourceRequestsPrefix, "limits."} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			rest := corev1.ResourceName(rest)
+			return isStandardForContainers(rest) || rest == corev1.ResourceStorage
+		}
+	}
+	return false
 }
 
 func isNative(n corev1.ResourceName) bool {

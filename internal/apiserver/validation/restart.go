@@ -32,13 +32,13 @@ func restartRules(p *field.Path, policy *corev1.ContainerRestartPolicy, rules []
 }
 
 func restartRule(p *field.Path, rule *corev1.ContainerRestartRule) field.ErrorList {
-	errs := requiredOneOf(p.Child("action"), rule.Action,
+	errs := oneOf(p.Child("action"), rule.Action,
 		corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)
 	codes := p.Child("exitCodes")
 	if rule.ExitCodes == nil {
 		return append(errs, field.Required(codes, "must be specified"))
 	}
-	errs = append(errs, requiredOneOf(codes.Child("operator"), rule.ExitCodes.Operator,
+	errs = append(errs, oneOf(codes.Child("operator"), rule.ExitCodes.Operator,
 		corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn)...)
 	if n := len(rule.ExitCodes.Values); n > maxExitCodes {
 		errs = append(errs, field.TooMany(codes.Child("values"), n, maxExitCodes))
@@ -50,9 +50,9 @@ func restartRule(p *field.Path, rule *corev1.ContainerRestartRule) field.ErrorLi
 func resizePolicy(p *field.Path, ctr *corev1.Container, podPolicy corev1.RestartPolicy) field.ErrorList {
 	var errs field.ErrorList
 	taken := names{}
-	for _, policy := range ctr.ResizePolicy {
+	for i, policy := range ctr.ResizePolicy {
 		if taken.take(string(policy.ResourceName)) {
-			errs = append(errs, field.Duplicate(p, policy.ResourceName))
+			errs = append(errs, field.Duplicate(p.Index(i), policy.ResourceName))
 		}
 		errs = append(errs, requiredOneOf(p, policy.ResourceName, corev1.ResourceCPU, corev1.ResourceMemory)...)
 		errs = append(errs, requiredOneOf(p, policy.RestartPolicy, corev1.NotRequired, corev1.RestartContainer)...)

@@ -37,7 +37,7 @@ func toleration(p *field.Path, t *corev1.Toleration) field.ErrorList {
 		}
 	case corev1.TolerationOpExists:
 		if t.Value != "" {
-			errs = append(errs, field.Invalid(operator, goNames(t), "value must be empty when `operator` is 'Exists'"))
+			errs = append(errs, field.Invalid(operator, t.Value, "value must be empty when `operator` is 'Exists'"))
 		}
 	default:
 		errs = append(errs, oneOf(operator, t.Operator, corev1.TolerationOpEqual, corev1.TolerationOpExists)...)

@@ -147,14 +147,17 @@ func flocker(p *field.Path, v *corev1.FlockerVolumeSource) field.ErrorList {
 }
 
 func quobyte(p *field.Path, v *corev1.QuobyteVolumeSource) field.ErrorList {
-	errs := required(p.Child("registry"), v.Registry)
-	if len(v.Tenant) >= maxQuobyteOwner {
+	const hostPorts = "must be a host:port pair or multiple pairs separated by commas"
+	var errs field.ErrorList
+	switch {
+	case v.Registry == "":
+		errs = append(errs, field.Required(p.Child("registry"), hostPorts))
+	case len(v.Tenant) >= maxQuobyteOwner:
 		errs = append(errs, field.Required(p.Child("tenant"), "must be a UUID and may not exceed a length of 64 characters"))
-	}
-	if v.Registry != "" {
+	default:
 		for _, pair := range strings.Split(v.Registry, ",") {
 			if _, _, err := net.SplitHostPort(pair); err != nil {
-				errs = append(errs, field.Invalid(p.Child("registry"), v.Registry, "must be a host:port pair or multiple pairs separated by commas"))
+				errs = append(errs, field.Invalid(p.Child("registry"), v.Registry, hostPorts))
 			}
 		}
 	}
@@ -179,11 +182,11 @@ func fibreChannel(p *field.Path, v *corev1.FCVolumeSource) field.ErrorList {
 func flexVolume(p *field.Path, v *corev1.FlexVolumeSource) field.ErrorList {
 	errs := required(p.Child("driver"), v.Driver)
 	for key := range v.Options {
-		domain, _, _ := strings.Cut(key, "/")
+		domain, _, _ := strings.Cut(strings.ToLower(key), "/")
 		for _, reserved := range []string{"k8s.io", "kubernetes.io"} {
 			if domain == reserved || strings.HasSuffix(domain, "."+reserved) {
 				errs = append(errs, field.Invalid(p.Child("options").Key(key), key,
-					"kubernetes.io and k8s.io namespaces are reserved and can not be used in option keys"))
+					"kubernetes.io and k8s.io namespaces are reserved"))
 			}
 		}
 	}
@@ -223,16 +226,16 @@ func storageOS(p *field.Path, v *corev1.StorageOSVolumeSource) field.ErrorList {
 func csi(p *field.Path, v *corev1.CSIVolumeSource) field.ErrorList {
 	errs := csiDriver(p.Child("driver"), v.Driver)
 	if ref := v.NodePublishSecretRef; ref != nil {
-		errs = append(errs, requiredSubdomain(p.Child("nodePublishSecretRef", "name"), ref.Name)...)
+		if ref.Name == "" {
+			return append(errs, field.Required(p.Child("nodePublishSecretRef", "name"), ""))
+		}
+		errs = append(errs, dnsSubdomain(p.Child("name"), ref.Name)...) // upstream's path
 	}
 	return errs
 }
 
 func csiDriver(p *field.Path, name string) field.ErrorList {
-	if name == "" {
-		return field.ErrorList{field.Required(p, "")}
-	}
-	var errs field.ErrorList
+	errs := required(p, name)
 	if len(name) > validation.DNS1123LabelMaxLength {
 		errs = append(errs, field.TooLong(p, name, validation.DNS1123LabelMaxLength))
 	}
