@@ -43,7 +43,7 @@ func (e *emitter) emit(i Instruction) int {
 
 // ret gives the place of a return, near enough to jump to.
 func (e *emitter) ret(value uint32) int {
-	if at, ok := e.rets[value]; ok && len(e.reverse)-at < maxJump/2 {
+	if at, ok := e.rets[value]; ok && len(e.reverse)-at < maxJump {
 		return at
 	}
 	if e.rets == nil {
