@@ -290,6 +290,7 @@ func BenchmarkOpen(b *testing.B) {
 		load(b, s, small(b, string(rune('a'+i))), "image"+string(rune('a'+i)))
 	}
 	s.Close()
+	b.ResetTimer()
 	for range b.N {
 		again, err := New(context.Background(), s.config)
 		if err != nil {

@@ -23,6 +23,7 @@ import (
 	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
 	"github.com/containerd/platforms"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -83,7 +84,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.LockWait == 0 {
 		cfg.LockWait = lockWait
 	}
-	s := &Store{config: cfg, platform: platforms.Default(), collect: make(chan struct{}, 1)}
+	s := &Store{config: cfg, platform: lenient{platforms.Default()}, collect: make(chan struct{}, 1)}
 	s.index.reset()
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
@@ -174,6 +175,14 @@ func (s *Store) assemble() {
 			Applier:        apply.NewFileSystemApplier(s.content),
 		}},
 	})
+}
+
+// lenient is this machine's platform, and takes an image that names none, as Docker does.
+type lenient struct{ platforms.MatchComparer }
+
+// Match implements platforms.Matcher. Normalizing fills in the system of a platform, but not its architecture.
+func (l lenient) Match(p ocispec.Platform) bool {
+	return p.Architecture == "" && (p.OS == "" || p.OS == "linux") || l.MatchComparer.Match(p)
 }
 
 func (s *Store) emptyDir() string { return filepath.Join(s.config.RootDir, "empty") }
