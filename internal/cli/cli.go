@@ -1,0 +1,57 @@
+// Package cli is the command line of Mayfly: one package per verb, put together here.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/mayfly-run/mayfly/internal/cli/doctor"
+	"github.com/mayfly-run/mayfly/internal/cli/down"
+	"github.com/mayfly-run/mayfly/internal/cli/image"
+	"github.com/mayfly-run/mayfly/internal/cli/kubectl"
+	"github.com/mayfly-run/mayfly/internal/cli/up"
+	"github.com/mayfly-run/mayfly/internal/cli/version"
+)
+
+// Run carries out the command of args, whose first is the program's name, and returns the exit code.
+func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root := New(genericiooptions.IOStreams{In: in, Out: out, ErrOut: errOut})
+	root.SetArgs(args[1:])
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(errOut, "mayfly: %v\n", err)
+	var exit interface{ ExitStatus() int }
+	if errors.As(err, &exit) {
+		return exit.ExitStatus()
+	}
+	return 1
+}
+
+// New returns the root command.
+func New(streams genericiooptions.IOStreams) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "mayfly",
+		Short:         "Pods and ephemeral containers on one machine, without a cluster",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.ErrOut)
+	root.AddCommand(
+		up.New(streams),
+		down.New(streams),
+		doctor.New(streams),
+		image.New(streams),
+		kubectl.New(streams),
+		version.New(streams),
+	)
+	return root
+}

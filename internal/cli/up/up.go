@@ -1,0 +1,107 @@
+// Package up is `mayfly up`: the whole system in one process.
+package up
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/mayfly-run/mayfly/internal/config"
+	"github.com/mayfly-run/mayfly/internal/daemon"
+	"github.com/mayfly-run/mayfly/internal/doctor"
+	"github.com/mayfly-run/mayfly/internal/logging"
+)
+
+// collectAt is the garbage collector's target, in percent of the live heap, unless GOGC says otherwise: watch
+// history makes a heap that grows with every write, and half of it costs no measurable speed.
+const collectAt = 50
+
+type options struct {
+	streams  genericiooptions.IOStreams
+	instance config.Instance
+	started  time.Time
+}
+
+// New returns the command.
+func New(streams genericiooptions.IOStreams) *cobra.Command {
+	o := options{streams: streams, instance: config.Default(), started: time.Now()}
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run the API server, the node agent and the runtime on this machine",
+		Long: "Run the API server, the node agent and the runtime on this machine, as root, until SIGTERM or SIGINT.\n" +
+			"Containers go on running after it; `mayfly down` stops them.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.instance.DataDir, "data-dir", o.instance.DataDir, "directory of all that must survive a reboot")
+	f.StringVar(&o.instance.RunDir, "run-dir", o.instance.RunDir, "directory of sockets and run-time state")
+	f.StringVar(&o.instance.Listen, "listen", o.instance.Listen, "host:port of the Kubernetes API")
+	f.StringVar(&o.instance.Kubeconfig, "kubeconfig", "", "administrator's kubeconfig to write (default DATA-DIR/admin.kubeconfig)")
+	f.StringSliceVar(&o.instance.PodCIDRs, "pod-cidr", o.instance.PodCIDRs, "network of the Pods; one of IPv4, one of IPv6, or both")
+	f.StringVar(&o.instance.NodeName, "node-name", o.instance.NodeName, "name of this machine's Node")
+	f.StringVar(&o.instance.LogLevel, "log-level", o.instance.LogLevel, "debug, info, warn or error")
+	f.StringVar(&o.instance.LogFormat, "log-format", o.instance.LogFormat, "text or json")
+	return cmd
+}
+
+func (o *options) run(ctx context.Context) error {
+	if err := o.instance.Complete(); err != nil {
+		return err
+	}
+	if err := o.instance.Validate(); err != nil {
+		return err
+	}
+	if err := logging.Setup(logging.Config{Level: o.instance.LogLevel, Format: o.instance.LogFormat, Output: o.streams.ErrOut}); err != nil {
+		return err
+	}
+	if err := refuseUnfitHost(ctx, o.instance); err != nil {
+		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
+	context.AfterFunc(ctx, func() { notify(sd.SdNotifyStopping) })
+	return daemon.Up(ctx, o.instance, o.ready)
+}
+
+func (o *options) ready() {
+	notify(sd.SdNotifyReady)
+	fmt.Fprintf(o.streams.Out, "Mayfly is ready on https://%s after %s. Next: %s\n", o.instance.Listen, time.Since(o.started).Round(time.Millisecond), o.next())
+}
+
+// next is the command to type next; it names the data directory only where kubectl would not find it by itself.
+func (o *options) next() string {
+	command := "mayfly kubectl get nodes"
+	if o.instance.Kubeconfig != filepath.Join(config.Default().DataDir, "admin.kubeconfig") {
+		command = "KUBECONFIG=" + o.instance.Kubeconfig + " " + command
+	}
+	return command
+}
+
+func notify(state string) {
+	if _, err := sd.SdNotify(false, state); err != nil {
+		slog.Warn("tell systemd", "state", state, "err", err)
+	}
+}
+
+// refuseUnfitHost answers in the words of `mayfly doctor` what the host lacks, before anything is changed.
+func refuseUnfitHost(ctx context.Context, i config.Instance) error {
+	var errs []error
+	for _, f := range doctor.Check(ctx, doctor.Config{DataDir: i.DataDir, RunDir: i.RunDir, Listen: i.Listen, PodCIDRs: i.PodCIDRs}) {
+		if !f.OK && f.Fatal {
+			errs = append(errs, fmt.Errorf("%s: %s; %s", f.Name, f.Detail, strings.TrimSuffix(f.Remedy, ".")))
+		}
+	}
+	return errors.Join(errs...)
+}
