@@ -76,6 +76,9 @@ func (s *Service) settle(ctx context.Context, c *Container, box sandbox.Found) {
 		case status.Phase == monitor.Running && box.Alive:
 			c.mu.Lock()
 			c.running, c.pid = true, status.PID
+			if !status.StartedAt.IsZero() {
+				c.record.StartedAt = status.StartedAt.UnixNano()
+			}
 			c.mu.Unlock()
 		default:
 			s.abandon(ctx, c)

@@ -59,15 +59,14 @@ func (s *Service) endMonitor(ctx context.Context, sandbox *Sandbox) error {
 	client := sandbox.client
 	sandbox.client = nil // so that its end is not taken for a death
 	sandbox.mu.Unlock()
-	if client == nil {
-		return nil
-	}
-	defer client.Close()
-	if err := endAll(ctx, client); err != nil {
-		select {
-		case <-client.Done():
-		default:
-			return fmt.Errorf("end monitor: %w", err)
+	if client != nil {
+		defer client.Close()
+		if err := endAll(ctx, client); err != nil {
+			select {
+			case <-client.Done():
+			default:
+				return fmt.Errorf("end monitor: %w", err)
+			}
 		}
 	}
 	for _, path := range []string{s.socket(sandbox.ID), s.monitorState(sandbox.ID)} {
