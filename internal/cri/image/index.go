@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/metadata/boltutil"
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	bolt "go.etcd.io/bbolt"
@@ -136,16 +137,47 @@ func (s *Store) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list images: %w", err)
 	}
+	damaged := false
 	known := map[string]*entry{}
 	for _, img := range all {
 		key := img.Target.Digest.String()
 		if known[key] == nil {
 			if known[key], err = s.describe(ctx, img.Target); err != nil {
 				slog.WarnContext(ctx, "leave out damaged image; pull or import it again", "image", img.Name, "err", err)
+				damaged = true
 				continue
 			}
 		}
 		s.index.put(img.Name, known[key], img.Labels[removedLabel] != "")
+	}
+	if damaged {
+		return s.forgetLostBlobs(ctx)
+	}
+	return nil
+}
+
+// forgetLostBlobs brings the database in line with the disk, so that a pull or an import fetches again what is gone.
+// Names and unpacked layers, which containers may use, stay.
+func (s *Store) forgetLostBlobs(ctx context.Context) error {
+	var lost []digest.Digest
+	err := s.content.Walk(ctx, func(info content.Info) error {
+		blob, err := s.content.ReaderAt(ctx, ocispec.Descriptor{Digest: info.Digest})
+		if errdefs.IsNotFound(err) {
+			lost = append(lost, info.Digest)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return blob.Close()
+	})
+	if err != nil {
+		return fmt.Errorf("look for lost content: %w", err)
+	}
+	for _, d := range lost {
+		if err := s.content.Delete(ctx, d); err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("forget lost content %s: %w", d, err)
+		}
 	}
 	return nil
 }
@@ -169,6 +201,9 @@ func (s *Store) describe(ctx context.Context, target ocispec.Descriptor) (*entry
 	}
 	if ids := e.spec.RootFS.DiffIDs; len(ids) > 0 {
 		e.chainID = identity.ChainID(slices.Clone(ids)).String()
+		if _, err := s.snapshotter.Stat(ctx, e.chainID); err != nil {
+			return nil, fmt.Errorf("find unpacked layers: %w", err)
+		}
 	}
 	record := images.Image{Target: target}
 	if e.size, err = record.Size(ctx, s.content, s.platform); err != nil {

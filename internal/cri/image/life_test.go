@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -235,6 +236,46 @@ func TestDamagedDatabaseIsNamed(t *testing.T) {
 	_, err := New(t.Context(), Config{RootDir: dir})
 	if err == nil || !strings.Contains(err.Error(), "metadata.db") || !strings.Contains(err.Error(), "move") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=12m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	s := newStore(t, func(c *Config) { c.RootDir = dir })
+	big := saved(t, build(t, v1.Config{}, random(t, 1, 16<<20)), "big")
+	_, err := s.Import(t.Context(), bytes.NewReader(big), ImportOptions{})
+	if !errdefs.IsResourceExhausted(err) || !strings.Contains(err.Error(), "no space left on device") {
+		t.Errorf("error %v", err)
+	}
+	assertEmpty(t, s)
+	load(t, s, small(t, "x"), "small")
+}
+
+func TestImageWithoutItsLayersIsNotThere(t *testing.T) {
+	s := newStore(t)
+	img := small(t, "x")
+	load(t, s, img, "hurt")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(s.config.RootDir, "content")); err != nil {
+		t.Fatal(err)
+	}
+	again := reopen(t, s.config)
+	if got := again.List(); len(got) != 0 {
+		t.Errorf("a damaged image is listed: %v", got)
+	}
+	load(t, again, img, "hurt")
+	if _, err := again.Get(t.Context(), "hurt"); err != nil {
+		t.Errorf("importing again does not mend it: %v", err)
 	}
 }
 

@@ -3,15 +3,13 @@ package image
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -124,46 +122,26 @@ func (s *Store) RemoveImage(ctx context.Context, r *runtimev1.RemoveImageRequest
 	return &runtimev1.RemoveImageResponse{}, nil
 }
 
-// ImageFsInfo implements runtimev1.ImageServiceServer: what the unpacked layers take.
+// ImageFsInfo implements runtimev1.ImageServiceServer: what the unpacked layers take, as it was added up when each was
+// unpacked.
 func (s *Store) ImageFsInfo(ctx context.Context, _ *runtimev1.ImageFsInfoRequest) (*runtimev1.ImageFsInfoResponse, error) {
-	dir := filepath.Join(s.config.RootDir, "snapshots")
-	bytes, inodes, err := usage(ctx, dir)
+	ctx = within(ctx)
+	var total snapshots.Usage
+	err := s.snapshotter.Walk(ctx, func(ctx context.Context, info snapshots.Info) error {
+		usage, err := s.snapshotter.Usage(ctx, info.Name)
+		if errdefs.IsNotFound(err) {
+			return nil // removed meanwhile
+		}
+		total.Add(usage)
+		return err
+	})
 	if err != nil {
-		return nil, errgrpc.ToGRPC(fmt.Errorf("measure %s: %w", dir, err))
+		return nil, errgrpc.ToGRPC(fmt.Errorf("measure layers: %w", err))
 	}
 	return &runtimev1.ImageFsInfoResponse{ImageFilesystems: []*runtimev1.FilesystemUsage{{
 		Timestamp:  time.Now().UnixNano(),
-		FsId:       &runtimev1.FilesystemIdentifier{Mountpoint: dir},
-		UsedBytes:  &runtimev1.UInt64Value{Value: bytes},
-		InodesUsed: &runtimev1.UInt64Value{Value: inodes},
+		FsId:       &runtimev1.FilesystemIdentifier{Mountpoint: filepath.Join(s.config.RootDir, "snapshots")},
+		UsedBytes:  &runtimev1.UInt64Value{Value: uint64(total.Size)},
+		InodesUsed: &runtimev1.UInt64Value{Value: uint64(total.Inodes)},
 	}}}, nil
-}
-
-// usage adds up a tree as du does: blocks, each inode once.
-func usage(ctx context.Context, dir string) (bytes, inodes uint64, _ error) {
-	seen := map[uint64]struct{}{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			if path != dir && errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return nil //nolint:nilerr // the file went away while it was looked at
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			if _, known := seen[st.Ino]; !known {
-				seen[st.Ino] = struct{}{}
-				bytes += uint64(st.Blocks) * 512
-				inodes++
-			}
-		}
-		return nil
-	})
-	return bytes, inodes, err
 }

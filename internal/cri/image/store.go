@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
+	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	bolt "go.etcd.io/bbolt"
@@ -72,6 +74,10 @@ type Store struct {
 
 	flights flights
 	index   index
+
+	// stuck are leases of finished work that could not be deleted.
+	stuckMu sync.Mutex
+	stuck   []leases.Lease
 
 	collect chan struct{}
 	stop    context.CancelFunc
@@ -194,6 +200,7 @@ const leaseLabel = "mayfly.run/transfer"
 
 // protect keeps everything that is written with the returned context from collection until release is called.
 func (s *Store) protect(ctx context.Context) (_ context.Context, release func(), _ error) {
+	s.retryLeases(ctx)
 	lease, err := s.leases.Create(ctx, leases.WithRandomID(), leases.WithLabel(leaseLabel, "true"))
 	if err != nil {
 		return nil, nil, fmt.Errorf("create lease: %w", err)
@@ -203,9 +210,22 @@ func (s *Store) protect(ctx context.Context) (_ context.Context, release func(),
 		defer cancel()
 		if err := s.leases.Delete(ctx, lease); err != nil {
 			slog.WarnContext(ctx, "delete image lease", "lease", lease.ID, "err", err)
+			s.stuckMu.Lock()
+			s.stuck = append(s.stuck, lease)
+			s.stuckMu.Unlock()
 		}
 	}
 	return leases.WithLease(ctx, lease.ID), release, nil
+}
+
+// retryLeases deletes the leases that a full disk kept, so that what they hold does not stay until the next start.
+func (s *Store) retryLeases(ctx context.Context) {
+	s.stuckMu.Lock()
+	defer s.stuckMu.Unlock()
+	s.stuck = slices.DeleteFunc(s.stuck, func(lease leases.Lease) bool {
+		err := s.leases.Delete(ctx, lease)
+		return err == nil || errdefs.IsNotFound(err)
+	})
 }
 
 func (s *Store) dropStaleLeases(ctx context.Context) error {
