@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,7 +58,7 @@ func oomKilled(path string) bool {
 	if path == "" {
 		return false
 	}
-	content, err := os.ReadFile(path)
+	content, err := readFile(path)
 	if err != nil {
 		return false
 	}
@@ -73,7 +73,7 @@ func oomKilled(path string) bool {
 // signalCgroup signals all processes of a cgroup and tells how many there were. SIGKILL
 // goes by cgroup.kill where there is one, so that nothing escapes by forking.
 func signalCgroup(dir string, s unix.Signal) (int, error) {
-	content, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	content, err := readFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
 		return 0, err
 	}
@@ -81,7 +81,7 @@ func signalCgroup(dir string, s unix.Signal) (int, error) {
 	if len(pids) == 0 {
 		return 0, nil
 	}
-	if s == unix.SIGKILL && os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0) == nil {
+	if s == unix.SIGKILL && writeFile(filepath.Join(dir, "cgroup.kill"), "1") == nil {
 		return len(pids), nil
 	}
 	for _, p := range pids {
@@ -90,4 +90,34 @@ func signalCgroup(dir string, s unix.Signal) (int, error) {
 		}
 	}
 	return len(pids), nil
+}
+
+// readFile and writeFile do without package os, whose files bring an epoll of their own.
+func readFile(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	b := make([]byte, 0, 4096)
+	for {
+		n, err := unix.Read(fd, b[len(b):cap(b)])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return b, err
+		}
+		b = slices.Grow(b[:len(b)+n], 1024)
+	}
+}
+
+func writeFile(path, content string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(content))
+	return err
 }

@@ -62,7 +62,7 @@ func settle(cgroups string) error {
 		if dir == "" {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {
+		if err := writeFile(filepath.Join(dir, "cgroup.procs"), "0"); err != nil {
 			return fmt.Errorf("enter cgroup: %w", err)
 		}
 	}

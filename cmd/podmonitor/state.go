@@ -2,11 +2,10 @@ package main
 
 import (
 	"cmp"
-	"fmt"
-	"os"
 	"slices"
 
 	"github.com/mayfly-run/mayfly/internal/launch/wire"
+	"golang.org/x/sys/unix"
 )
 
 // Phases of a container, as wire.Status has them.
@@ -36,11 +35,18 @@ func (l *loop) save() error {
 		return nil
 	}
 	temporary := l.state + ".new"
-	if err := os.WriteFile(temporary, wire.EncodeState(l.statuses()), 0o600); err != nil {
-		return fmt.Errorf("save state: %w", err)
+	fd, err := unix.Open(temporary, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
 	}
-	if err := os.Rename(temporary, l.state); err != nil {
-		return fmt.Errorf("save state: %w", err)
+	content := wire.EncodeState(l.statuses())
+	n, err := unix.Write(fd, content)
+	unix.Close(fd)
+	if err != nil {
+		return err
 	}
-	return nil
+	if n != len(content) {
+		return unix.ENOSPC
+	}
+	return unix.Rename(temporary, l.state)
 }

@@ -106,7 +106,7 @@ func (b *Builder) Try(nr uint32, note string, args ...Arg) {
 
 // Else adds a call whose success skips the next calls.
 func (b *Builder) Else(skip int, nr uint32, note string, args ...Arg) {
-	b.add(Call{Nr: nr, Policy: Else, Skip: uint8(skip), Note: note}, args)
+	b.add(Call{Nr: nr, Policy: Else, Skip: uint16(skip), Note: note}, args)
 }
 
 // Keep adds a call that must succeed and gives its result as an argument for later calls.
@@ -133,7 +133,7 @@ func (b *Builder) ElseKeep(slot Arg, rest func(), nr uint32, note string, args .
 	at := len(b.p.Calls)
 	b.add(Call{Nr: nr, Policy: Else, Slot: uint16(slot.Value), Note: note}, args)
 	rest()
-	b.p.Calls[at].Skip = uint8(min(len(b.p.Calls)-at-1, 255))
+	b.p.Calls[at].Skip = uint16(len(b.p.Calls) - at - 1)
 }
 
 // Equal adds a check of a 4 or 8 byte word.
@@ -157,5 +157,5 @@ func (b *Builder) OrSkip(rest func(slot Arg), nr uint32, note string, args ...Ar
 	at := len(b.p.Calls)
 	b.add(Call{Nr: OpSkip, Policy: Else}, nil)
 	rest(slot)
-	b.p.Calls[at].Skip = uint8(min(len(b.p.Calls)-at-1, 255))
+	b.p.Calls[at].Skip = uint16(len(b.p.Calls) - at - 1)
 }

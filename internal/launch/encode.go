@@ -47,7 +47,7 @@ func (p *Program) MarshalBinary() ([]byte, error) {
 func (c *Call) encode(w *wire.Writer) {
 	w.U32(c.Nr)
 	w.U8(uint8(c.Policy))
-	w.U8(c.Skip)
+	w.U16(c.Skip)
 	w.U16(c.Slot)
 	n := len(c.Args)
 	for n > 0 && c.Args[n-1] == (Arg{}) {
@@ -78,7 +78,7 @@ func (p *Program) UnmarshalBinary(b []byte) error {
 	for i := range p.Relocs {
 		p.Relocs[i] = Reloc{At: r.U32(), Target: r.U32()}
 	}
-	p.Calls = make([]Call, r.Len(MaxCalls, 13))
+	p.Calls = make([]Call, r.Len(MaxCalls, 14))
 	for i := range p.Calls {
 		p.Calls[i].decode(r)
 	}
@@ -91,7 +91,7 @@ func (p *Program) UnmarshalBinary(b []byte) error {
 func (c *Call) decode(r *wire.Reader) {
 	c.Nr = r.U32()
 	c.Policy = Policy(r.U8())
-	c.Skip = r.U8()
+	c.Skip = r.U16()
 	c.Slot = r.U16()
 	n := int(r.U8())
 	if n > len(c.Args) {

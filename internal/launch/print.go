@@ -166,5 +166,5 @@ var callNames = map[uint32]string{
 	unix.SYS_SETSID: "setsid", unix.SYS_STATX: "statx", unix.SYS_SYMLINKAT: "symlinkat", unix.SYS_UMASK: "umask",
 	unix.SYS_UMOUNT2: "umount2", unix.SYS_UNLINKAT: "unlinkat", unix.SYS_UNSHARE: "unshare", unix.SYS_WRITE: "write",
 	unix.SYS_PERSONALITY: "personality", unix.SYS_IOPRIO_SET: "ioprio_set", unix.SYS_SCHED_SETATTR: "sched_setattr",
-	unix.SYS_GETCWD: "getcwd", unix.SYS_CHROOT: "chroot", unix.SYS_KEYCTL: "keyctl",
+	unix.SYS_GETCWD: "getcwd", unix.SYS_READLINKAT: "readlinkat", unix.SYS_CHROOT: "chroot", unix.SYS_KEYCTL: "keyctl",
 }

@@ -95,7 +95,7 @@ type Call struct {
 	Nr uint32
 	// Policy and Skip say how the run goes on.
 	Policy Policy
-	Skip   uint8
+	Skip   uint16
 	// Slot, when not 0, keeps the result under this number.
 	Slot uint16
 	Args [6]Arg

@@ -42,7 +42,7 @@ type job struct {
 type flatCall struct {
 	nr     uintptr
 	policy uint8
-	skip   uint8
+	skip   uint16
 	slots  uint8 // bit i: args[i] is a slot's number
 	slot   uint16
 	args   [6]uintptr // of an Op, args[0] is an offset in the data

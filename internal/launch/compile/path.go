@@ -38,21 +38,30 @@ func (c *compiler) ensureDirBy(p string, resolve int, note string) launch.Arg {
 		return slot
 	}
 	c.ElseKeep(slot, func() {
-		c.makeDirs(p, how, note)
+		c.makeDirs(p, how, resolve == inRoot, note)
 		c.KeepIn(slot, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
 	}, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
 	return slot
 }
 
-// makeDirs makes a directory and its parents, each in what its parent resolves to.
-func (c *compiler) makeDirs(p string, how launch.Arg, note string) {
+// makeDirs makes a directory and its parents, each in what its parent resolves to. Where links
+// may be followed, one that leads nowhere gives way to a directory.
+func (c *compiler) makeDirs(p string, how launch.Arg, links bool, note string) {
 	parent, names := "/", strings.Split(strings.Trim(p, "/"), "/")
-	dir := c.NewSlot()
+	dir, made := c.NewSlot(), c.NewSlot()
 	for _, name := range names {
 		c.KeepIn(dir, unix.SYS_OPENAT2, note, c.openArgs(parent, how)...)
 		c.May(unix.SYS_MKDIRAT, note, dir, c.Text(name), launch.Int(0o755))
-		c.May(unix.SYS_CLOSE, "", dir)
 		parent = path.Join(parent, name)
+		if links {
+			c.ElseKeep(made, func() {
+				c.OrSkip(func(launch.Arg) {
+					c.May(unix.SYS_UNLINKAT, note, dir, c.Text(name), launch.Int(0))
+					c.May(unix.SYS_MKDIRAT, note, dir, c.Text(name), launch.Int(0o755))
+				}, unix.SYS_READLINKAT, note, dir, c.Text(name), c.Space(8), launch.Int(8))
+			}, unix.SYS_OPENAT2, note, c.openArgs(parent, how)...)
+		}
+		c.May(unix.SYS_CLOSE, "", dir)
 	}
 }
 

@@ -75,17 +75,15 @@ func expect(t *testing.T, p *specs.LinuxSeccomp, c call) uint32 {
 	if !ok {
 		return unix.SECCOMP_RET_KILL_PROCESS
 	}
-	name := ""
-	for n, nr := range m.table {
-		if number(m, nr) == c.nr {
-			name = n
-		}
+	named := func(n string) bool { // x32 has numbers with two names
+		nr, ok := m.table[n]
+		return ok && number(m, nr) == c.nr
 	}
 	otherwise, conditional := def, uint32(0)
 	found := false
 	for _, s := range p.Syscalls {
 		act, _ := action(s.Action, s.ErrnoRet)
-		if act == def || !slices.Contains(s.Names, name) {
+		if act == def || !slices.ContainsFunc(s.Names, named) {
 			continue
 		}
 		if len(s.Args) == 0 {
