@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/mayfly-run/mayfly/internal/node/pod"
+	"github.com/mayfly-run/mayfly/internal/node/runtime"
 )
 
 // pods holds a Worker for every Pod that the API or the runtime knows on this node.
@@ -58,7 +59,7 @@ func (p *pods) run(ctx context.Context, synced func()) error {
 		return err
 	}
 	synced()
-	p.agent.runtime.Watch(ctx, func(uid types.UID) { p.changed(ctx, uid) })
+	p.agent.runtime.Watch(ctx, func(uid types.UID, n runtime.News) { p.changed(ctx, uid, n) })
 	return nil
 }
 
@@ -116,12 +117,12 @@ func (p *pods) deleted(object any) {
 }
 
 // changed wakes the Pod's Worker. The runtime may know Pods that the API does not: those end.
-func (p *pods) changed(ctx context.Context, uid types.UID) {
+func (p *pods) changed(ctx context.Context, uid types.UID, n runtime.News) {
 	p.mu.Lock()
 	w := p.workers[uid]
 	p.mu.Unlock()
 	if w != nil {
-		w.Changed()
+		w.Changed(n)
 		return
 	}
 	rt, err := p.agent.runtime.Pod(ctx, uid, nil)

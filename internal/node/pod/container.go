@@ -59,14 +59,16 @@ func (w *Worker) startContainer(ctx context.Context, s start) time.Duration {
 	}
 	sandbox := w.rt.Sandbox()
 	l := launch{start: s, pod: w.spec, sandbox: sandbox.GetId(), rt: w.rt}
-	w.spawn(ctx, name, func(ctx context.Context) {
+	w.spawnKnown(ctx, name, func(ctx context.Context) bool {
 		config, err := w.sandboxConfig(l.pod, sandbox.GetMetadata().GetAttempt())
 		if err != nil {
 			w.settle(ctx, l, &failure{reason: reasonConfig, message: err.Error()})
-			return
+			return false
 		}
 		l.config = config
-		w.settle(ctx, l, w.launch(ctx, l))
+		f := w.launch(ctx, l)
+		w.settle(ctx, l, f)
+		return f == nil && ctx.Err() == nil
 	})
 	return refreshPeriod
 }
@@ -138,15 +140,21 @@ func (w *Worker) launch(ctx context.Context, l launch) *failure {
 		w.event(l.pod, name, corev1.EventTypeWarning, "Failed", "Error: %s", reason)
 		return &failure{reason: reasonRun, message: reason, started: true}
 	}
-	w.running(ctx, name, id)
+	w.running(ctx, name, id, l.sandbox)
 	w.event(l.pod, name, corev1.EventTypeNormal, "Started", "Started container %s", name)
 	return w.postStart(ctx, l, id)
 }
 
 // running tells the Worker at once that the container runs, before the hooks and the runtime's own event.
-func (w *Worker) running(context.Context, string, string) {
+func (w *Worker) running(ctx context.Context, name, id, sandbox string) {
+	answer, err := w.Runtime.ContainerStatus(ctx, &runtimev1.ContainerStatusRequest{ContainerId: id})
 	w.mu.Lock()
-	w.look = true
+	delete(w.waiting, name)
+	if err != nil {
+		w.look = true
+	} else {
+		w.see(w.rt.With(&runtime.Container{ContainerStatus: answer.GetStatus(), SandboxID: sandbox}))
+	}
 	w.mu.Unlock()
 	w.Wake()
 }

@@ -36,6 +36,9 @@ func (w *Worker) report(ctx context.Context) {
 		Waiting: w.waiting, Ready: w.readyNow, Started: w.startedNow, Message: w.message,
 		Verdict: w.verdict, Stopping: w.spec.DeletionTimestamp != nil || w.verdict != nil, Now: time.Now(),
 	})
+	if w.postpone(&last, &s) {
+		return
+	}
 	w.writer.Set(ctx, s)
 	if terminal(&corev1.Pod{Status: s}) && !terminal(w.spec) {
 		next := *w.spec
@@ -43,6 +46,57 @@ func (w *Worker) report(ctx context.Context) {
 		w.spec = &next // the watch will say so too, later
 		w.Wake()
 	}
+}
+
+// holdBack is how long a status that says nothing new to anybody may wait for the one that does.
+const holdBack = 50 * time.Millisecond
+
+// postpone tells whether to keep a status to ourselves for a moment: something is being started, and so far there is
+// no more to tell than that. The end of the start wakes the Worker, so that the status that counts is not queued
+// behind a write of this one.
+func (w *Worker) postpone(last, next *corev1.PodStatus) bool {
+	if len(w.busy) == 0 || significant(last, next) {
+		w.postponed = time.Time{}
+		return false
+	}
+	if w.postponed.IsZero() {
+		w.postponed = time.Now()
+		time.AfterFunc(holdBack, w.Wake)
+	}
+	if time.Since(w.postponed) < holdBack {
+		return true
+	}
+	w.postponed = time.Time{}
+	return false
+}
+
+// significant tells whether a container began to run, ended, became ready or unready, or waits for another reason
+// than that it is being made.
+func significant(last, next *corev1.PodStatus) bool {
+	return last.Phase != next.Phase && next.Phase != corev1.PodPending ||
+		differ(last.InitContainerStatuses, next.InitContainerStatuses) ||
+		differ(last.ContainerStatuses, next.ContainerStatuses) ||
+		differ(last.EphemeralContainerStatuses, next.EphemeralContainerStatuses)
+}
+
+func differ(last, next []corev1.ContainerStatus) bool {
+	for i := range next {
+		now, before := &next[i], status.Find(last, next[i].Name)
+		if before == nil {
+			before = &corev1.ContainerStatus{}
+		}
+		if now.Ready != before.Ready || now.RestartCount != before.RestartCount {
+			return true
+		}
+		if (now.State.Running != nil) != (before.State.Running != nil) || (now.State.Terminated != nil) != (before.State.Terminated != nil) {
+			return true
+		}
+		if wait := now.State.Waiting; wait != nil && wait.Reason != "ContainerCreating" && wait.Reason != "PodInitializing" &&
+			(before.State.Waiting == nil || before.State.Waiting.Reason != wait.Reason) {
+			return true
+		}
+	}
+	return false
 }
 
 // message reads how a container that has exited explains itself.

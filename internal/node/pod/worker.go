@@ -47,6 +47,7 @@ type Worker struct {
 	grace     int64               // of the termination under way
 	confirmed bool                // the API was told that nothing is left
 	finished  bool
+	postponed time.Time     // since when a status of no significance is held back
 	seen      chan struct{} // closed when rt has been replaced
 }
 
@@ -99,12 +100,16 @@ func (w *Worker) Delete() {
 	w.Wake()
 }
 
-// Changed tells the Worker that the runtime has news of the Pod.
-func (w *Worker) Changed() {
+// Changed tells the Worker that the runtime has news of the Pod. What the Worker knows already is no news: that a
+// container runs which it has started itself.
+func (w *Worker) Changed(n runtime.News) {
 	w.mu.Lock()
-	w.look = true
+	known := n.Started && (w.rt.ByID(n.ContainerID).Running() || len(w.busy) > 0)
+	w.look = w.look || !known
 	w.mu.Unlock()
-	w.Wake()
+	if !known {
+		w.Wake()
+	}
 }
 
 // Wake makes the Worker look at its Pod again, soon and once.
@@ -190,10 +195,15 @@ func (w *Worker) observe(ctx context.Context) error {
 		w.look = true
 		return err
 	}
+	w.see(rt)
+	return nil
+}
+
+// see replaces the picture of the runtime. Called with mu held.
+func (w *Worker) see(rt *runtime.Pod) {
 	w.rt = rt
 	close(w.seen)
 	w.seen = make(chan struct{})
-	return nil
 }
 
 // WaitExit waits until the container does not run any more, or ctx ends.
@@ -213,23 +223,27 @@ func (w *Worker) WaitExit(ctx context.Context, id string) {
 	}
 }
 
-// spawn runs a task under name, unless one is under way. Its end wakes the Worker. Called with mu held.
+// spawn runs a task under name, unless one is under way. Its end wakes the Worker, which then asks the runtime what
+// has come of it. Called with mu held.
 func (w *Worker) spawn(ctx context.Context, name string, do func(ctx context.Context)) {
+	w.spawnKnown(ctx, name, func(ctx context.Context) bool { do(ctx); return false })
+}
+
+// spawnKnown is spawn for a task that may tell what has come of it itself: do returns true if it has.
+func (w *Worker) spawnKnown(ctx context.Context, name string, do func(ctx context.Context) (known bool)) {
 	if _, ok := w.busy[name]; ok {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	w.busy[name] = cancel
 	w.tasks.Go(func() {
-		defer func() {
-			cancel()
-			w.mu.Lock()
-			delete(w.busy, name)
-			w.look = true
-			w.mu.Unlock()
-			w.Wake()
-		}()
-		do(ctx)
+		known := do(ctx)
+		cancel()
+		w.mu.Lock()
+		delete(w.busy, name)
+		w.look = w.look || !known
+		w.mu.Unlock()
+		w.Wake()
 	})
 }
 

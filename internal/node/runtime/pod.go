@@ -96,6 +96,19 @@ func (p *Pod) AnyRunning() bool {
 	return p != nil && slices.ContainsFunc(p.Containers, (*Container).Running)
 }
 
+// With returns a copy of p in which c is added, or replaces what p held of it.
+func (p *Pod) With(c *Container) *Pod {
+	out := *p
+	out.Containers = []*Container{c}
+	for _, old := range p.Containers {
+		if old.GetId() != c.GetId() {
+			out.Containers = append(out.Containers, old)
+		}
+	}
+	out.sort()
+	return &out
+}
+
 // Pod asks the runtime for everything of one Pod. What prev holds of containers that have exited is taken over
 // without asking: an exited container does not change.
 func (c *Client) Pod(ctx context.Context, uid types.UID, prev *Pod) (*Pod, error) {

@@ -20,11 +20,18 @@ const (
 	streamRetry = 500 * time.Millisecond
 )
 
+// News is what an event of the runtime said, as far as it matters. The zero value says: look for yourself.
+type News struct {
+	ContainerID string
+	// Started says that the container has begun to run.
+	Started bool
+}
+
 // Watch calls changed for every Pod that the runtime reports an event of, and for all that it knows when it cannot
 // know better: at start, after the stream broke, and once a minute. It returns when ctx ends.
 //
 // An event is only a hint that a Pod should be looked at. Several may be merged, none may be relied on.
-func (c *Client) Watch(ctx context.Context, changed func(types.UID)) {
+func (c *Client) Watch(ctx context.Context, changed func(types.UID, News)) {
 	evented := make(chan bool, 1)
 	go c.relist(ctx, evented, changed)
 	for ctx.Err() == nil {
@@ -41,7 +48,7 @@ func (c *Client) Watch(ctx context.Context, changed func(types.UID)) {
 	}
 }
 
-func (c *Client) stream(ctx context.Context, evented chan bool, changed func(types.UID)) error {
+func (c *Client) stream(ctx context.Context, evented chan bool, changed func(types.UID, News)) error {
 	events, err := c.GetContainerEvents(ctx, &runtimev1.GetEventsRequest{})
 	if err != nil {
 		return err
@@ -52,12 +59,16 @@ func (c *Client) stream(ctx context.Context, evented chan bool, changed func(typ
 		if err != nil {
 			return err
 		}
+		kind := event.GetContainerEventType()
+		if kind == runtimev1.ContainerEventType_CONTAINER_CREATED_EVENT {
+			continue // whoever made it knows, and nothing runs yet
+		}
 		uid := eventUID(event)
 		if uid == "" {
 			setLatest(evented, true) // an event of nobody in particular: look at everything
 			continue
 		}
-		changed(uid)
+		changed(uid, News{ContainerID: event.GetContainerId(), Started: kind == runtimev1.ContainerEventType_CONTAINER_STARTED_EVENT})
 	}
 }
 
@@ -74,7 +85,7 @@ func eventUID(event *runtimev1.ContainerEventResponse) types.UID {
 }
 
 // relist looks at everything whenever the state of the stream changes, and periodically.
-func (c *Client) relist(ctx context.Context, evented <-chan bool, changed func(types.UID)) {
+func (c *Client) relist(ctx context.Context, evented <-chan bool, changed func(types.UID, News)) {
 	period := relistBlind
 	timer := time.NewTimer(period)
 	defer timer.Stop()
@@ -96,7 +107,7 @@ func (c *Client) relist(ctx context.Context, evented <-chan bool, changed func(t
 			continue
 		}
 		for uid := range uids {
-			changed(uid)
+			changed(uid, News{})
 		}
 	}
 }
