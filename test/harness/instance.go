@@ -25,6 +25,9 @@ import (
 // patience is how long anything may take before a test gives up on it; speed is the benchmarks' matter.
 const patience = 60 * time.Second
 
+// readyWords are in the line that the daemon prints when it is ready.
+const readyWords = "Mayfly is ready"
+
 // Instance is one throw-away Mayfly.
 type Instance struct {
 	// Instance holds what it was told: directories, address, Pod network, names.
@@ -114,7 +117,7 @@ func (i *Instance) Up(ctx context.Context) error {
 	defer cancel()
 	ready := make(chan struct{})
 	cmd := i.UpCommand()
-	cmd.Stdout = &watcher{next: i.output, want: "is ready", seen: ready}
+	cmd.Stdout = &watcher{next: i.output, want: readyWords, seen: ready}
 	cmd.Stderr = i.output
 	// A group of its own keeps it from ^C; the death signal stops it when this process dies without cleaning up.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
@@ -152,6 +155,17 @@ func launch(cmd *exec.Cmd) (<-chan struct{}, error) {
 
 // Output is all that the daemon printed so far.
 func (i *Instance) Output() string { return i.output.String() }
+
+// ReadyLine is the last line of Output that says that the daemon is ready.
+func (i *Instance) ReadyLine() string {
+	ready := ""
+	for line := range strings.Lines(i.Output()) {
+		if strings.Contains(line, readyWords) {
+			ready = strings.TrimSpace(line)
+		}
+	}
+	return ready
+}
 
 // PID is the process of the daemon, 0 when it is not up.
 func (i *Instance) PID() int {

@@ -71,7 +71,7 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	ts.Check(err)
-	fmt.Fprint(ts.Stdout(), s.instance.Output())
+	fmt.Fprintln(ts.Stdout(), s.instance.ReadyLine())
 }
 
 // up-other NAME brings up one more instance beside the story's own and sets NAME_KUBECONFIG and NAME_DATA_DIR.
