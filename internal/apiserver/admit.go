@@ -8,5 +8,5 @@ import (
 )
 
 func (s *Server) admission(authorizer.Authorizer) (kubeadmission.Interface, error) {
-	return admission.New(admission.Config{Client: s.client, Informers: s.informers})
+	return admission.New(admission.Config{Client: s.client, Informers: s.informers, Accounts: s.lookup})
 }

@@ -15,6 +15,7 @@ import (
 type Config struct {
 	Client    kubernetes.Interface
 	Informers informers.SharedInformerFactory
+	Accounts  Accounts
 }
 
 // New makes the chain of all plugins.
@@ -25,8 +26,18 @@ func New(c Config) (admission.Interface, error) {
 	}
 	namespaces.SetExternalKubeClientSet(c.Client)
 	namespaces.SetExternalKubeInformerFactory(c.Informers)
+	security, err := podSecurity(c.Client, c.Informers.Core().V1().Namespaces().Lister())
+	if err != nil {
+		return nil, err
+	}
+	classes := cachedClasses{priorities: c.Informers.Scheduling().V1().PriorityClasses().Lister(), client: c.Client}
 	return admission.NewChainHandler(
 		&ephemeralContainers{admission.NewHandler(admission.Update)},
 		namespaces,
+		serviceAccount(c.Accounts),
+		security,
+		priority(classes),
+		defaultTolerationSeconds(),
+		runtimeClass(classes),
 	), nil
 }

@@ -90,11 +90,12 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	in := r.Clone(ctx)
 	in.RemoteAddr, in.RequestURI = "127.0.0.1:0", r.URL.RequestURI()
 	in.Host = r.URL.Host
-	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/1.1", 1, 1
+	// As over HTTP/2: responses stream, and nothing can take the connection over.
+	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/2.0", 2, 0
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
-	w := newWriter(r)
+	w := newWriter(ctx, r)
 	go func() {
 		defer stop()
 		defer cancel()

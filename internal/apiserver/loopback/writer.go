@@ -1,6 +1,7 @@
 package loopback
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,13 +18,14 @@ type writer struct {
 	started  chan struct{}
 	response *http.Response
 	request  *http.Request
+	ctx      context.Context // of the request as the handler sees it
 }
 
 var _ http.Flusher = (*writer)(nil)
 
-func newWriter(r *http.Request) *writer {
+func newWriter(ctx context.Context, r *http.Request) *writer {
 	reader, pipe := io.Pipe()
-	return &writer{header: http.Header{}, reader: reader, pipe: pipe, started: make(chan struct{}), request: r}
+	return &writer{header: http.Header{}, reader: reader, pipe: pipe, started: make(chan struct{}), request: r, ctx: ctx}
 }
 
 // Header implements http.ResponseWriter.
@@ -42,7 +44,7 @@ func (w *writer) WriteHeader(code int) {
 		}
 		w.response = &http.Response{
 			Status: fmt.Sprintf("%d %s", code, http.StatusText(code)), StatusCode: code,
-			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Proto: "HTTP/2.0", ProtoMajor: 2,
 			Header: header, ContentLength: length, Request: w.request,
 		}
 		close(w.started)
@@ -53,6 +55,13 @@ func (w *writer) WriteHeader(code int) {
 func (w *writer) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	return w.pipe.Write(p)
+}
+
+// CloseNotify implements http.CloseNotifier, which handlers look for on a writer that can stream.
+func (w *writer) CloseNotify() <-chan bool {
+	gone := make(chan bool, 1)
+	context.AfterFunc(w.ctx, func() { gone <- true })
+	return gone
 }
 
 // Flush implements http.Flusher: what was written has been read already.

@@ -1,0 +1,49 @@
+package admission
+
+import (
+	"context"
+
+	nodev1 "k8s.io/api/node/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/kubernetes"
+	schedulinglisters "k8s.io/client-go/listers/scheduling/v1"
+)
+
+// cachedClasses looks in the cache first, and asks the server for what it does not know yet.
+type cachedClasses struct {
+	priorities schedulinglisters.PriorityClassLister
+	client     kubernetes.Interface
+}
+
+func (c cachedClasses) Priority(ctx context.Context, name string) (*schedulingv1.PriorityClass, error) {
+	if name == "" {
+		return c.globalDefault()
+	}
+	class, err := c.priorities.Get(name)
+	if apierrors.IsNotFound(err) {
+		return c.client.SchedulingV1().PriorityClasses().Get(ctx, name, metav1.GetOptions{})
+	}
+	return class, err
+}
+
+// globalDefault is the class for Pods that name none; of several, the lowest counts.
+func (c cachedClasses) globalDefault() (*schedulingv1.PriorityClass, error) {
+	all, err := c.priorities.List(labels.Everything())
+	if err != nil {
+		return nil, err
+	}
+	var found *schedulingv1.PriorityClass
+	for _, class := range all {
+		if class.GlobalDefault && (found == nil || class.Value < found.Value) {
+			found = class
+		}
+	}
+	return found, nil
+}
+
+func (c cachedClasses) Runtime(ctx context.Context, name string) (*nodev1.RuntimeClass, error) {
+	return c.client.NodeV1().RuntimeClasses().Get(ctx, name, metav1.GetOptions{})
+}
