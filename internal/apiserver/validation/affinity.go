@@ -148,6 +148,7 @@ func podTerm(p *field.Path, t *corev1.PodAffinityTerm) field.ErrorList {
 	match, mismatch := p.Child("matchLabelKeys"), p.Child("mismatchLabelKeys")
 	errs = append(errs, labelKeys(match, t.MatchLabelKeys, t.LabelSelector)...)
 	errs = append(errs, labelKeys(mismatch, t.MismatchLabelKeys, t.LabelSelector)...)
+	errs = append(errs, doubledKeys(p, t.MatchLabelKeys, t.LabelSelector)...)
 	other := names{}
 	for _, key := range t.MismatchLabelKeys {
 		other.take(key)
@@ -173,6 +174,28 @@ func labelKeys(p *field.Path, keys []string, selector *metav1.LabelSelector) fie
 	var errs field.ErrorList
 	for i, key := range keys {
 		errs = append(errs, metavalidation.ValidateLabelName(key, p.Index(i))...)
+	}
+	return errs
+}
+
+// doubledKeys refuses a key that the selector names too. At a creation the Pod's own value of each key was added to the
+// expressions before, so that a key of the client's own shows as the second.
+func doubledKeys(p *field.Path, keys []string, selector *metav1.LabelSelector) field.ErrorList {
+	if selector == nil || len(keys) == 0 {
+		return nil
+	}
+	index, seen := map[string]int{}, names{}
+	for i, key := range keys {
+		index[key] = i
+	}
+	for key := range selector.MatchLabels {
+		seen.take(key)
+	}
+	var errs field.ErrorList
+	for _, e := range selector.MatchExpressions {
+		if i, ok := index[e.Key]; seen.take(e.Key) && ok {
+			errs = append(errs, field.Invalid(p.Index(i), e.Key, "exists in both matchLabelKeys and labelSelector"))
+		}
 	}
 	return errs
 }

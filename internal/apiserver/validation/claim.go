@@ -1,7 +1,9 @@
 package validation
 
 import (
+	"reflect"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -25,15 +27,13 @@ func claimTemplate(p *field.Path, v *corev1.EphemeralVolumeSource) field.ErrorLi
 func claimTemplateMeta(p *field.Path, meta *metav1.ObjectMeta) field.ErrorList {
 	errs := apivalidation.ValidateAnnotations(meta.Annotations, p.Child("annotations"))
 	errs = append(errs, metavalidation.ValidateLabels(meta.Labels, p.Child("labels"))...)
-	rest := *meta
-	rest.Labels, rest.Annotations = nil, nil
-	for name, set := range map[string]bool{
-		"name": rest.Name != "", "generateName": rest.GenerateName != "", "namespace": rest.Namespace != "",
-		"uid": rest.UID != "", "finalizers": len(rest.Finalizers) > 0, "ownerReferences": len(rest.OwnerReferences) > 0,
-	} {
-		if set {
-			errs = append(errs, field.Forbidden(p.Child(name), "field not allowed in volumeClaimTemplate"))
+	value := reflect.ValueOf(*meta)
+	for i := range value.NumField() {
+		name := value.Type().Field(i).Name
+		if name == "Labels" || name == "Annotations" || value.Field(i).IsZero() {
+			continue
 		}
+		errs = append(errs, field.Forbidden(p.Child(strings.ToLower(name[:1])+name[1:]), "cannot be set"))
 	}
 	return errs
 }

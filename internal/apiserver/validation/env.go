@@ -77,7 +77,7 @@ func keySelector(p *field.Path, name, key string) field.ErrorList {
 func fileKeySelector(p *field.Path, f *corev1.FileKeySelector) field.ErrorList {
 	errs := requiredLabel(p.Child("volumeName"), f.VolumeName)
 	errs = append(errs, required(p.Child("path"), f.Path)...)
-	errs = append(errs, unreservedPath(p.Child("path"), f.Path)...)
+	errs = append(errs, noBacksteps(p.Child("path"), f.Path)...)
 	if f.Key == "" {
 		return append(errs, field.Required(p.Child("key"), ""))
 	}

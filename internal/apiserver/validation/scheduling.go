@@ -94,6 +94,7 @@ func spreadConstraint(p *field.Path, c *corev1.TopologySpreadConstraint) field.E
 		}
 	}
 	errs = append(errs, labelKeys(p.Child("matchLabelKeys"), c.MatchLabelKeys, c.LabelSelector)...)
+	errs = append(errs, doubledKeys(p, c.MatchLabelKeys, c.LabelSelector)...)
 	return append(errs, metavalidation.ValidateLabelSelector(c.LabelSelector, metavalidation.LabelSelectorValidationOptions{}, p.Child("labelSelector"))...)
 }
 

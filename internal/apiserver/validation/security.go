@@ -198,15 +198,10 @@ func userNamespace(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
 	if spec.HostIPC {
 		errs = append(errs, field.Forbidden(p.Child("HostIPC"), reason))
 	}
-	for i := range spec.Containers {
-		if len(spec.Containers[i].VolumeDevices) > 0 {
-			errs = append(errs, field.Forbidden(p.Child("containers").Index(i).Child("volumeDevices"), reason))
+	eachContainer(p, spec, func(at *field.Path, c *corev1.Container) {
+		if len(c.VolumeDevices) > 0 {
+			errs = append(errs, field.Forbidden(at.Child("volumeDevices"), reason))
 		}
-	}
-	for i := range spec.InitContainers {
-		if len(spec.InitContainers[i].VolumeDevices) > 0 {
-			errs = append(errs, field.Forbidden(p.Child("initContainers").Index(i).Child("volumeDevices"), reason))
-		}
-	}
+	})
 	return errs
 }

@@ -1,6 +1,8 @@
 package validation
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,24 +57,50 @@ type sourceRule struct {
 	check func(p *field.Path) field.ErrorList
 }
 
+// sourceOrder is the order in which upstream looks at sources: of two, the later one is refused.
+func sourceOrder() []string {
+	return []string{
+		"emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi", "glusterfs",
+		"flocker", "persistentVolumeClaim", "rbd", "cinder", "cephfs", "quobyte", "downwardAPI", "fc", "flexVolume", "configMap",
+		"azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk", "storageos", "projected", "scaleIO",
+		"csi", "ephemeral", "image",
+	}
+}
+
+// surplusName is the name under which upstream refuses a second source, which is not always the field's.
+func surplusName(name string) string {
+	switch name {
+	case "cephfs":
+		return "cephFS"
+	case "downwardAPI":
+		return "downwarAPI"
+	}
+	return name
+}
+
 // volumeSource wants exactly one source and holds its rules.
 func volumeSource(p *field.Path, v *corev1.Volume, meta *metav1.ObjectMeta) field.ErrorList {
-	var errs field.ErrorList
-	kinds := 0
-	for _, rules := range [][]sourceRule{localSources(v), networkSources(v), claimSources(p, v, meta)} {
-		for _, rule := range rules {
-			if !rule.set {
-				continue
-			}
-			if kinds++; kinds > 1 {
-				errs = append(errs, field.Forbidden(p.Child(rule.name), moreThanOneVolumeType))
-				continue
-			}
-			errs = append(errs, rule.check(p.Child(rule.name))...)
+	set := map[string]sourceRule{}
+	for _, rule := range slices.Concat(localSources(v), networkSources(v), claimSources(p, v, meta)) {
+		if rule.set {
+			set[rule.name] = rule
 		}
 	}
-	if kinds == 0 {
-		errs = append(errs, field.Required(p, "must specify a volume type"))
+	if len(set) == 0 {
+		return field.ErrorList{field.Required(p, "must specify a volume type")}
+	}
+	var errs field.ErrorList
+	first := true
+	for _, name := range sourceOrder() {
+		rule, ok := set[name]
+		switch {
+		case !ok:
+		case first:
+			errs = append(errs, rule.check(p.Child(name))...)
+			first = false
+		default:
+			errs = append(errs, field.Forbidden(p.Child(surplusName(name)), moreThanOneVolumeType))
+		}
 	}
 	return errs
 }
@@ -83,7 +111,7 @@ func localSources(v *corev1.Volume) []sourceRule {
 		{"emptyDir", v.EmptyDir != nil, func(p *field.Path) field.ErrorList { return emptyDir(p, v.EmptyDir) }},
 		{"hostPath", v.HostPath != nil, func(p *field.Path) field.ErrorList { return hostPath(p, v.HostPath) }},
 		{"gitRepo", v.GitRepo != nil, func(p *field.Path) field.ErrorList {
-			return append(required(p.Child("repository"), v.GitRepo.Repository), unreservedPath(p.Child("directory"), v.GitRepo.Directory)...)
+			return append(required(p.Child("repository"), v.GitRepo.Repository), descendingPath(p.Child("directory"), v.GitRepo.Directory)...)
 		}},
 		{"secret", v.Secret != nil, func(p *field.Path) field.ErrorList {
 			errs := required(p.Child("secretName"), v.Secret.SecretName)

@@ -120,16 +120,20 @@ func iscsi(p *field.Path, v *corev1.ISCSIVolumeSource) field.ErrorList {
 	if v.InitiatorName != nil {
 		errs = append(errs, iscsiName(p.Child("initiatorname"), *v.InitiatorName)...)
 	}
-	return append(errs, secretReference(p.Child("secretRef"), v.SecretRef)...)
+	return errs
 }
 
 func iscsiName(p *field.Path, name string) field.ErrorList {
 	for prefix, format := range map[string]string{"iqn": iqnFormat, "eui": euiFormat, "naa": naaFormat} {
-		if strings.HasPrefix(name, prefix) && regexp.MustCompile(format).MatchString(name) {
+		switch {
+		case !strings.HasPrefix(name, prefix):
+		case regexp.MustCompile(format).MatchString(name):
 			return nil
+		default:
+			return field.ErrorList{field.Invalid(p, name, "must be valid format")}
 		}
 	}
-	return field.ErrorList{field.Invalid(p, name, "must be valid format")}
+	return field.ErrorList{field.Invalid(p, name, "must be valid format starting with iqn, eui, or naa")}
 }
 
 func flocker(p *field.Path, v *corev1.FlockerVolumeSource) field.ErrorList {
@@ -165,18 +169,22 @@ func quobyte(p *field.Path, v *corev1.QuobyteVolumeSource) field.ErrorList {
 }
 
 func fibreChannel(p *field.Path, v *corev1.FCVolumeSource) field.ErrorList {
+	var errs field.ErrorList
 	at := p.Child("targetWWNs")
 	switch {
 	case len(v.TargetWWNs) == 0 && len(v.WWIDs) == 0:
-		return field.ErrorList{field.Required(at, "must specify either targetWWNs or wwids, but not both")}
+		errs = append(errs, field.Required(at, "must specify either targetWWNs or wwids, but not both"))
 	case len(v.TargetWWNs) > 0 && len(v.WWIDs) > 0:
-		return field.ErrorList{field.Invalid(at, v.TargetWWNs, "targetWWNs and wwids can not be specified simultaneously")}
-	case len(v.TargetWWNs) > 0 && v.Lun == nil:
-		return field.ErrorList{field.Required(p.Child("lun"), "lun is required if targetWWNs is specified")}
-	case len(v.TargetWWNs) > 0:
-		return inRange(p.Child("lun"), int(*v.Lun), 0, maxUnit)
+		errs = append(errs, field.Invalid(at, v.TargetWWNs, "targetWWNs and wwids can not be specified simultaneously"))
 	}
-	return nil
+	switch {
+	case len(v.TargetWWNs) == 0:
+	case v.Lun == nil:
+		errs = append(errs, field.Required(p.Child("lun"), "lun is required if targetWWNs is specified"))
+	default:
+		errs = append(errs, inRange(p.Child("lun"), int(*v.Lun), 0, maxUnit)...)
+	}
+	return errs
 }
 
 func flexVolume(p *field.Path, v *corev1.FlexVolumeSource) field.ErrorList {

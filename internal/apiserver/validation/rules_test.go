@@ -1,0 +1,283 @@
+package validation_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/mayfly-run/mayfly/internal/apiserver/defaults"
+	"github.com/mayfly-run/mayfly/internal/apiserver/validation"
+)
+
+// pod reads a Pod whose spec is the given JSON; a container named app is added when there is none.
+func pod(t testing.TB, spec string) *corev1.Pod {
+	t.Helper()
+	p := &corev1.Pod{}
+	p.Name, p.Namespace = "p", "cases"
+	p.Spec.ServiceAccountName = "default"
+	if err := json.Unmarshal([]byte(spec), &p.Spec); err != nil {
+		t.Fatal(err)
+	}
+	if p.Spec.Containers == nil {
+		p.Spec.Containers = []corev1.Container{{Name: "app", Image: "busybox"}}
+	}
+	return p
+}
+
+func judged(p *corev1.Pod) field.ErrorList {
+	defaults.SetPod(p)
+	validation.DropDisabledPodFields(p, nil)
+	return validation.PodCreate(p)
+}
+
+// fieldsOf are the refused fields, without the word spec in front.
+func fieldsOf(errs field.ErrorList) []string {
+	fields := []string{}
+	for _, e := range errs {
+		fields = append(fields, strings.TrimPrefix(e.Field, "spec."))
+	}
+	slices.Sort(fields)
+	return slices.Compact(fields)
+}
+
+// TestPodSpecRules covers rules that the recorded cases do not reach: the refused fields of a spec, none if valid.
+func TestPodSpecRules(t *testing.T) {
+	const app = `"name":"app","image":"i"`
+	for name, c := range map[string]struct{ spec, want string }{
+		"account name":            {`{"serviceAccountName":"A_"}`, "serviceAccountName"},
+		"node name":               {`{"nodeName":"-"}`, "nodeName"},
+		"gated and bound":         {`{"nodeName":"n","schedulingGates":[{"name":"g"}]}`, "nodeName"},
+		"gate name":               {`{"schedulingGates":[{"name":"a b"}]}`, "schedulingGates[0]"},
+		"readiness gate":          {`{"readinessGates":[{"conditionType":"a b"}]}`, "readinessGates[0].conditionType"},
+		"restart policy":          {`{"restartPolicy":"Sometimes"}`, "restartPolicy"},
+		"dns policy":              {`{"dnsPolicy":"X"}`, "dnsPolicy"},
+		"dns none":                {`{"dnsPolicy":"None"}`, "dnsConfig"},
+		"dns none empty":          {`{"dnsPolicy":"None","dnsConfig":{}}`, "dnsConfig.nameservers"},
+		"dns four":                {`{"dnsConfig":{"nameservers":["1.1.1.1","1.1.1.2","1.1.1.3","1.1.1.4"]}}`, "dnsConfig.nameservers"},
+		"dns relaxed":             {`{"dnsConfig":{"searches":["_a.b.","."]}}`, ""},
+		"dns search":              {`{"dnsConfig":{"searches":["A!"]}}`, "dnsConfig.searches[0]"},
+		"dns option":              {`{"dnsConfig":{"options":[{"value":"1"}]}}`, "dnsConfig.options[0]"},
+		"old ip form":             {`{"hostAliases":[{"ip":"010.0.0.1","hostnames":["a"]}]}`, ""},
+		"alias name":              {`{"hostAliases":[{"ip":"1.1.1.1","hostnames":["A_"]}]}`, "hostAliases[0].hostnames[0]"},
+		"pull secret unnamed":     {`{"imagePullSecrets":[{}]}`, ""},
+		"node selector":           {`{"nodeSelector":{"a b":"c"}}`, "nodeSelector"},
+		"priority class name":     {`{"priorityClassName":"A_"}`, "priorityClassName"},
+		"preemption policy":       {`{"preemptionPolicy":"X"}`, "preemptionPolicy"},
+		"runtime class":           {`{"runtimeClassName":"A_"}`, "runtimeClassName"},
+		"overhead":                {`{"overhead":{"gpu":"1"}}`, "overhead.limits[gpu]"},
+		"override":                {`{"hostnameOverride":"` + strings.Repeat("a", 65) + `"}`, "hostnameOverride"},
+		"override host network":   {`{"hostnameOverride":"a","hostNetwork":true}`, "hostnameOverride"},
+		"user namespace":          {`{"hostUsers":false,"hostNetwork":true,"hostIPC":true}`, "HostIPC,hostNetwork"},
+		"toleration effect":       {`{"tolerations":[{"key":"a","effect":"X"}]}`, "tolerations[0].effect"},
+		"toleration exists value": {`{"tolerations":[{"key":"a","operator":"Exists","value":"b"}]}`, "tolerations[0].operator"},
+		"toleration everything":   {`{"tolerations":[{"operator":"Exists"}]}`, ""},
+		"toleration greater":      {`{"tolerations":[{"key":"a","operator":"Gt","value":"1"}]}`, "tolerations[0].operator"},
+		"claims":                  {`{"resourceClaims":[{"name":"a"},{"name":"a","resourceClaimName":"x"}]}`, "resourceClaims[0],resourceClaims[1].name"},
+		"claim used":              {`{"resourceClaims":[{"name":"a","resourceClaimName":"x"}],"containers":[{` + app + `,"resources":{"claims":[{"name":"a"}]}}]}`, ""},
+		"spread":                  {`{"topologySpreadConstraints":[{"maxSkew":0,"topologyKey":"","whenUnsatisfiable":"X"}]}`, "topologySpreadConstraints[0].maxSkew,topologySpreadConstraints[0].topologyKey,topologySpreadConstraints[0].whenUnsatisfiable"},
+		"spread twice":            {`{"topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule"},{"maxSkew":1,"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule"}]}`, "topologySpreadConstraints[1].{topologyKey, whenUnsatisfiable}"},
+		"spread domains":          {`{"topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"z","whenUnsatisfiable":"ScheduleAnyway","minDomains":1}]}`, "topologySpreadConstraints[0].minDomains"},
+		"spread keys":             {`{"topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"z","whenUnsatisfiable":"ScheduleAnyway","matchLabelKeys":["a"]}]}`, "topologySpreadConstraints[0].matchLabelKeys"},
+		"preferred weight":        {`{"affinity":{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":101,"preference":{}}]}}}`, "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight"},
+		"pod affinity":            {`{"affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"","namespaces":["A"]}]}}}`, "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespace,affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey"},
+		"pod affinity keys":       {`{"affinity":{"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"z","labelSelector":{},"matchLabelKeys":["a"],"mismatchLabelKeys":["a"]}]}}}`, "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].matchLabelKeys[0]"},
+		"node field":              {`{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchFields":[{"key":"spec.x","operator":"Gt","values":["1"]}]}]}}}}`, "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].key,affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].operator"},
+		"windows":                 {`{"os":{"name":"windows"},"hostPID":true,"securityContext":{"runAsUser":1}}`, "hostPID,securityContext.runAsUser"},
+		"linux":                   {`{"os":{"name":"linux"},"securityContext":{"windowsOptions":{}}}`, "securityContext.windowsOptions"},
+		"os unnamed":              {`{"os":{}}`, "os.name"},
+		"pod requests":            {`{"resources":{"requests":{"cpu":"1"}},"containers":[{` + app + `,"resources":{"requests":{"cpu":"2"}}}]}`, "resources.requests[cpu]"},
+		"pod limits":              {`{"resources":{"limits":{"cpu":"1"}},"containers":[{` + app + `,"resources":{"requests":{"cpu":"1"},"limits":{"cpu":"2"}}}]}`, "resources.containers[0][cpu].limits"},
+		"pod resource name":       {`{"resources":{"limits":{"ephemeral-storage":"1"}}}`, "resources.limits[ephemeral-storage]"},
+		"pod claims":              {`{"resources":{"claims":[{"name":"a"}]}}`, "resources.claims"},
+		"volume two":              {`{"volumes":[{"name":"v","configMap":{"name":"c"},"persistentVolumeClaim":{"claimName":"x"}}]}`, "volumes[0].configMap"},
+		"volume name":             {`{"volumes":[{"name":"A_"}]}`, "volumes[0].name"},
+		"token short":             {`{"volumes":[{"name":"v","projected":{"sources":[{"serviceAccountToken":{"path":"t","expirationSeconds":5}}]}}]}`, "volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds"},
+		"token pathless":          {`{"volumes":[{"name":"v","projected":{"sources":[{"serviceAccountToken":{}}]}}]}`, "volumes[0].projected.path"},
+		"projection two":          {`{"volumes":[{"name":"v","projected":{"sources":[{"secret":{"name":"a"},"configMap":{"name":"b"}}]}}]}`, "volumes[0].projected.sources[0]"},
+		"mode":                    {`{"volumes":[{"name":"v","secret":{"secretName":"s","defaultMode":512}}]}`, "volumes[0].secret.defaultMode"},
+		"iscsi":                   {`{"volumes":[{"name":"v","iscsi":{"targetPortal":"p","iqn":"bad","lun":300}}]}`, "volumes[0].iscsi.iqn,volumes[0].iscsi.lun"},
+		"fc":                      {`{"volumes":[{"name":"v","fc":{"targetWWNs":["a"]}}]}`, "volumes[0].fc.lun"},
+		"csi":                     {`{"volumes":[{"name":"v","csi":{"driver":"A_!"}}]}`, "volumes[0].csi.driver"},
+		"claim template":          {`{"volumes":[{"name":"v","ephemeral":{"volumeClaimTemplate":{"metadata":{"name":"x"},"spec":{}}}}]}`, "volumes[0].ephemeral.volumeClaimTemplate.metadata.name,volumes[0].ephemeral.volumeClaimTemplate.spec.accessModes,volumes[0].ephemeral.volumeClaimTemplate.spec.resources[storage]"},
+		"claim of own making":     {`{"volumes":[{"name":"v","ephemeral":{"volumeClaimTemplate":{"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1"}}}}}},{"name":"w","persistentVolumeClaim":{"claimName":"p-v"}}]}`, "volumes[1].persistentVolumeClaim.claimName"},
+		"read only mounts":        {`{"volumes":[{"name":"v"}],"containers":[{` + app + `,"volumeMounts":[{"name":"v","mountPath":"/a","recursiveReadOnly":"Enabled"}]}]}`, "containers[0].volumeMounts.recursiveReadOnly"},
+		"device":                  {`{"volumes":[{"name":"v"}],"containers":[{` + app + `,"volumeDevices":[{"name":"v","devicePath":"/a/../b"}]}]}`, "containers[0].volumeDevices[0].devicePath,containers[0].volumeDevices[0].name"},
+		"env source empty":        {`{"containers":[{` + app + `,"env":[{"name":"A","valueFrom":{}}]}]}`, "containers[0].env[0].valueFrom"},
+		"env subscript":           {`{"containers":[{` + app + `,"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"metadata.labels['a b']"}}}]}]}`, "containers[0].env[0].valueFrom.fieldRef"},
+		"env phase":               {`{"containers":[{` + app + `,"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"status.phase"}}}]}]}`, "containers[0].env[0].valueFrom.fieldRef.fieldPath"},
+		"env file":                {`{"volumes":[{"name":"v"}],"containers":[{` + app + `,"env":[{"name":"A","valueFrom":{"fileKeyRef":{"volumeName":"v","path":"e","key":"K"}}}]}]}`, ""},
+		"env file nowhere":        {`{"containers":[{` + app + `,"env":[{"name":"A","valueFrom":{"fileKeyRef":{"volumeName":"v","path":"../e","key":"="}}}]}]}`, "containers[0].env[0].valueFrom.fileKeyRef.key,containers[0].env[0].valueFrom.fileKeyRef.path,containers[0].env[0].valueFrom.fileKeyRef.volumeName"},
+		"env hugepages":           {`{"containers":[{` + app + `,"env":[{"name":"A","valueFrom":{"resourceFieldRef":{"resource":"limits.hugepages-2Mi","divisor":"1Mi"}}}]}]}`, ""},
+		"env from nothing":        {`{"containers":[{` + app + `,"envFrom":[{}]}]}`, "containers[0].envFrom"},
+		"env from prefix":         {`{"containers":[{` + app + `,"envFrom":[{"prefix":"a=","secretRef":{"name":"s"}}]}]}`, "containers[0].envFrom[0].prefix"},
+		"rules alone":             {`{"containers":[{` + app + `,"restartPolicyRules":[{"action":"Restart","exitCodes":{"operator":"In","values":[1]}}]}]}`, "containers[0].restartPolicy"},
+		"rules":                   {`{"containers":[{` + app + `,"restartPolicy":"Never","restartPolicyRules":[{"action":"X"},{"action":"RestartAllContainers","exitCodes":{"operator":"NotIn","values":[0]}}]}]}`, "containers[0].restartPolicyRules[0].action,containers[0].restartPolicyRules[0].exitCodes"},
+		"sleep long":              {`{"containers":[{` + app + `,"lifecycle":{"preStop":{"sleep":{"seconds":31}}}}]}`, "containers[0].lifecycle.preStop.sleep"},
+		"sleep zero":              {`{"containers":[{` + app + `,"lifecycle":{"preStop":{"sleep":{"seconds":0}}}}]}`, ""},
+		"sidecar":                 {`{"initContainers":[{"name":"s","image":"i","restartPolicy":"Always","livenessProbe":{"exec":{"command":["x"]}},"lifecycle":{"preStop":{"exec":{"command":["x"]}}}}]}`, ""},
+		"init name taken":         {`{"initContainers":[{"name":"app","image":"i"}]}`, "initContainers[0].name"},
+		"escalation":              {`{"containers":[{` + app + `,"securityContext":{"privileged":true,"allowPrivilegeEscalation":false}}]}`, "containers[0].securityContext"},
+		"unmasked":                {`{"containers":[{` + app + `,"securityContext":{"procMount":"Unmasked"}}]}`, "containers[0].securityContext.procMount"},
+		"unmasked in userns":      {`{"hostUsers":false,"containers":[{` + app + `,"securityContext":{"procMount":"Unmasked"}}]}`, ""},
+		"device in userns":        {`{"hostUsers":false,"volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"x"}}],"containers":[{` + app + `,"volumeDevices":[{"name":"v","devicePath":"/a"}]}]}`, "containers[0].volumeDevices"},
+		"apparmor file":           {`{"securityContext":{"appArmorProfile":{"type":"Localhost","localhostProfile":" x"}}}`, "securityContext.appArmorProfile.localhostProfile"},
+		"apparmor untyped":        {`{"securityContext":{"appArmorProfile":{}}}`, "securityContext.appArmorProfile.type"},
+		"selinux policy":          {`{"securityContext":{"seLinuxChangePolicy":"X"}}`, "securityContext.seLinuxChangePolicy"},
+		"sysctl host":             {`{"hostNetwork":true,"securityContext":{"sysctls":[{"name":"net.a","value":"1"}]}}`, "securityContext.sysctls[0].name"},
+		"extended resource":       {`{"containers":[{` + app + `,"resources":{"limits":{"a.b/c":"1500m"}}}]}`, "containers[0].resources.limits[a.b/c],containers[0].resources.requests[a.b/c]"},
+		"negative":                {`{"containers":[{` + app + `,"resources":{"requests":{"cpu":"-1"}}}]}`, "containers[0].resources.requests[cpu]"},
+		"hugepages":               {`{"containers":[{` + app + `,"resources":{"limits":{"hugepages-2Mi":"3Mi","cpu":"1"}}}]}`, "containers[0].resources.limits[hugepages-2Mi],containers[0].resources.requests[hugepages-2Mi]"},
+		"resize twice":            {`{"containers":[{` + app + `,"resizePolicy":[{"resourceName":"cpu","restartPolicy":"NotRequired"},{"resourceName":"cpu","restartPolicy":"NotRequired"}]}]}`, "containers[0].resizePolicy[1]"},
+		"resize never":            {`{"restartPolicy":"Never","containers":[{` + app + `,"resizePolicy":[{"resourceName":"cpu","restartPolicy":"RestartContainer"}]}]}`, "containers[0].resizePolicy"},
+		"ephemeral":               {`{"ephemeralContainers":[{"name":"e","image":"i"}]}`, "ephemeralContainers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			errs := judged(pod(t, c.spec))
+			if got := strings.Join(fieldsOf(errs), ","); got != c.want {
+				t.Errorf("refused %q, want %q\n%v", got, c.want, errs.ToAggregate())
+			}
+		})
+	}
+}
+
+// TestPodUpdateRules covers how a stored Pod may change.
+func TestPodUpdateRules(t *testing.T) {
+	const gated = `{"schedulingGates":[{"name":"a"},{"name":"b"}],"nodeSelector":{"k":"v"}}`
+	for name, c := range map[string]struct{ before, after, want string }{
+		"image":             {`{}`, `{"containers":[{"name":"app","image":"other"}]}`, ""},
+		"image padded":      {`{}`, `{"containers":[{"name":"app","image":" other","imagePullPolicy":"Always"}]}`, "containers[0].image"},
+		"deadline longer":   {`{"activeDeadlineSeconds":5}`, `{"activeDeadlineSeconds":6}`, "activeDeadlineSeconds"},
+		"deadline gone":     {`{"activeDeadlineSeconds":5}`, `{}`, "activeDeadlineSeconds"},
+		"toleration more":   {`{"tolerations":[{"key":"a","operator":"Exists"}]}`, `{"tolerations":[{"key":"a","operator":"Exists"},{"key":"b","operator":"Exists"}]}`, ""},
+		"toleration less":   {`{"tolerations":[{"key":"a","operator":"Exists"}]}`, `{}`, "tolerations"},
+		"gate gone":         {gated, `{"schedulingGates":[{"name":"a"}],"nodeSelector":{"k":"v","l":"w"}}`, ""},
+		"gate new":          {gated, `{"schedulingGates":[{"name":"c"}],"nodeSelector":{"k":"v"}}`, "schedulingGates[0].name"},
+		"gated wider":       {gated, `{"schedulingGates":[{"name":"a"}]}`, "nodeSelector"},
+		"selector ungated":  {`{}`, `{"nodeSelector":{"k":"v"}}`, "spec"},
+		"gated affinity":    {gated, `{"nodeSelector":{"k":"v"},"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"x","operator":"Exists"}]}]}}}}`, ""},
+		"container removed": {`{"containers":[{"name":"a","image":"i"},{"name":"b","image":"i"}]}`, `{"containers":[{"name":"a","image":"i"}]}`, "containers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, after := pod(t, c.before), pod(t, c.after)
+			for _, p := range []*corev1.Pod{before, after} {
+				p.UID, p.ResourceVersion = "u", "1"
+				defaults.SetPod(p)
+			}
+			errs := validation.PodUpdate(after, before)
+			if got := strings.Join(fieldsOf(errs), ","); got != c.want {
+				t.Errorf("refused %q, want %q\n%v", got, c.want, errs.ToAggregate())
+			}
+		})
+	}
+}
+
+// TestPodResizeRules covers pods/resize.
+func TestPodResizeRules(t *testing.T) {
+	with := func(resources string) string {
+		return `{"containers":[{"name":"app","image":"i","resources":` + resources + `}]}`
+	}
+	for name, c := range map[string]struct{ before, after, want string }{
+		"more":        {with(`{"requests":{"cpu":"1"}}`), with(`{"requests":{"cpu":"2"}}`), ""},
+		"add limit":   {with(`{"requests":{"cpu":"1"}}`), with(`{"requests":{"cpu":"1"},"limits":{"cpu":"3"}}`), ""},
+		"removed":     {with(`{"requests":{"cpu":"1","memory":"1"}}`), with(`{"requests":{"cpu":"1"}}`), "containers[0].resources.requests"},
+		"class":       {with(`{}`), with(`{"requests":{"cpu":"1"}}`), "spec"},
+		"storage":     {with(`{"requests":{"cpu":"1"}}`), with(`{"requests":{"cpu":"1","ephemeral-storage":"1"}}`), "spec"},
+		"other field": {with(`{"requests":{"cpu":"1"}}`), `{"hostname":"h","containers":[{"name":"app","image":"i","resources":{"requests":{"cpu":"1"}}}]}`, "spec"},
+		"renamed":     {with(`{}`), `{"containers":[{"name":"b","image":"i"}]}`, "containers[0].name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, after := pod(t, c.before), pod(t, c.after)
+			for _, p := range []*corev1.Pod{before, after} {
+				p.UID, p.ResourceVersion = "u", "1"
+				defaults.SetPod(p)
+			}
+			errs := validation.PodResize(after, before)
+			if got := strings.Join(fieldsOf(errs), ","); got != c.want {
+				t.Errorf("refused %q, want %q\n%v", got, c.want, errs.ToAggregate())
+			}
+		})
+	}
+}
+
+// TestPodStatusRules covers what a node may write: an ephemeral container that ended stays ended.
+func TestPodStatusRules(t *testing.T) {
+	ended := corev1.ContainerStatus{Name: "e", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}
+	running := corev1.ContainerStatus{Name: "e", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	before := pod(t, `{}`)
+	before.UID, before.ResourceVersion = "u", "1"
+	defaults.SetPod(before)
+	before.Status.QOSClass = corev1.PodQOSBestEffort
+	before.Status.ContainerStatuses = []corev1.ContainerStatus{ended}
+	before.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{ended}
+	after := before.DeepCopy()
+	after.Status.ContainerStatuses[0] = running
+	if errs := validation.PodStatusUpdate(after, before); len(errs) > 0 {
+		t.Errorf("a restarted container: %v", errs)
+	}
+	after.Status.EphemeralContainerStatuses[0] = running
+	after.Status.QOSClass = corev1.PodQOSBurstable
+	got := strings.Join(fieldsOf(validation.PodStatusUpdate(after, before)), ",")
+	if want := "status.ephemeralContainerStatuses[0].state,status.qosClass"; got != want {
+		t.Errorf("refused %q, want %q", got, want)
+	}
+}
+
+// TestDerived covers what a creation adds to a Pod's own words.
+func TestDerived(t *testing.T) {
+	p := pod(t, `{"schedulingGates":[{"name":"g"}],"topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule","labelSelector":{},"matchLabelKeys":["a","b"]}],"securityContext":{"appArmorProfile":{"type":"Unconfined"}}}`)
+	p.Labels = map[string]string{"a": "1"}
+	if errs := judged(p); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if e := p.Spec.TopologySpreadConstraints[0].LabelSelector.MatchExpressions; len(e) != 1 || e[0].Key != "a" || e[0].Values[0] != "1" {
+		t.Errorf("expressions %v", e)
+	}
+	if v := p.Annotations["container.apparmor.security.beta.kubernetes.io/app"]; v != "unconfined" {
+		t.Errorf("annotation %q", v)
+	}
+	if len(p.Status.Conditions) != 1 || p.Status.Conditions[0].Reason != "SchedulingGated" {
+		t.Errorf("conditions %v", p.Status.Conditions)
+	}
+}
+
+// FuzzPod wants no Pod to make defaults or rules panic, defaults to be idempotent, and no update of a Pod by itself to
+// be refused for having changed.
+func FuzzPod(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"spec":{"containers":[{"name":"a","image":"b","resources":{"limits":{"cpu":"1","hugepages-":"1"}}}],"resources":{"limits":{"cpu":"1"}}}}`,
+		`{"metadata":{"annotations":{"container.apparmor.security.beta.kubernetes.io/a":"localhost/"}},"spec":{"volumes":[{"projected":{"sources":[{}]}}],"affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"matchLabelKeys":["a"],"labelSelector":{}}]}}}}`,
+		`{"spec":{"ephemeralContainers":[{"ports":[],"env":[{"valueFrom":{"fieldRef":{"fieldPath":"a['"}}}]}],"os":{"name":"windows"},"schedulingGates":[{}]}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		p := &corev1.Pod{}
+		if json.Unmarshal(body, p) != nil {
+			return
+		}
+		defaults.SetPod(p)
+		once, _ := json.Marshal(p)
+		defaults.SetPod(p)
+		if twice, _ := json.Marshal(p); string(once) != string(twice) {
+			t.Fatalf("defaults are not idempotent:\n%s\n%s", once, twice)
+		}
+		validation.DropDisabledPodFields(p, nil)
+		_ = validation.PodCreate(p)
+		_ = validation.PodWarnings(p, nil)
+		old := p.DeepCopy()
+		for _, errs := range []field.ErrorList{
+			validation.PodUpdate(p, old), validation.PodEphemeralContainersUpdate(p, old),
+			validation.PodResize(p, old), validation.PodStatusUpdate(p, old),
+		} {
+			for _, e := range errs {
+				if e.Type == field.ErrorTypeForbidden && e.Field == "spec" && strings.HasPrefix(e.Detail, "pod updates") {
+					t.Fatalf("an update without a change: %v", e)
+				}
+			}
+		}
+	})
+}
