@@ -71,8 +71,14 @@ func (o *options) run(ctx context.Context) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
-	context.AfterFunc(ctx, func() { notify(sd.SdNotifyStopping) })
-	return daemon.Up(ctx, o.instance, o.ready)
+	// systemd hears of the stop before anything stops.
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	context.AfterFunc(ctx, func() {
+		notify(sd.SdNotifyStopping)
+		stop()
+	})
+	return daemon.Up(running, o.instance, o.ready)
 }
 
 func (o *options) ready() {
