@@ -34,9 +34,10 @@ type loop struct {
 	spawner       *spawner
 	self, null    int
 	timers        []timer
-	buf           []byte // for streams
-	packet, oob   []byte // for requests, valid while one is served
-	stopping      bool
+	// Buffers are given back while nothing happens.
+	buf         []byte // for streams
+	packet, oob []byte // for requests, valid while one is served
+	stopping    bool
 }
 
 // child is a process that the monitor started.
@@ -58,8 +59,7 @@ const (
 func newLoop(socket, state string) (*loop, error) {
 	l := &loop{
 		socket: socket, state: state, sources: map[int32]source{}, conns: map[*conn]struct{}{}, containers: map[string]*container{}, execs: map[execKey]*process{},
-		children: map[int]child{}, early: map[int]unix.WaitStatus{}, buf: make([]byte, readSize), packet: make([]byte, wire.MaxMessage),
-		oob: make([]byte, unix.CmsgSpace(4*wire.MaxFiles)),
+		children: map[int]child{}, early: map[int]unix.WaitStatus{},
 	}
 	var err error
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -124,6 +124,9 @@ func (l *loop) run() error {
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("wait: %w", err)
 		}
+		if n > 0 && l.buf == nil {
+			l.buf, l.packet, l.oob = make([]byte, readSize), make([]byte, wire.MaxMessage), make([]byte, unix.CmsgSpace(4*wire.MaxFiles))
+		}
 		for _, e := range events[:max(n, 0)] {
 			if s, ok := l.sources[e.Fd]; ok {
 				s.ready(e.Events)
@@ -133,6 +136,7 @@ func (l *loop) run() error {
 		case n > 0:
 			freed = false
 		case n == 0 && len(l.timers) == 0 && !freed:
+			l.buf, l.packet, l.oob = nil, nil, nil
 			debug.FreeOSMemory()
 			freed = true
 		case n == 0 && l.abandoned():

@@ -185,7 +185,12 @@ func (c *Client) call(ctx context.Context, kind wire.Kind, encode func(*wire.Wri
 	case r := <-ch:
 		return r, replyError(r.body)
 	case <-c.done:
-		return reply{}, ErrClosed
+		select {
+		case r := <-ch: // the last that the monitor said
+			return r, replyError(r.body)
+		default:
+			return reply{}, ErrClosed
+		}
 	case <-ctx.Done():
 		return reply{}, ctx.Err()
 	}

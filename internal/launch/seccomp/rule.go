@@ -78,12 +78,10 @@ func (e *emitter) search(profile *specs.LinuxSeccomp, m machine, def uint32) (in
 	}
 	list := []interval{{start: 0, ret: def}}
 	add := func(i interval) {
-		last := &list[len(list)-1]
-		switch {
-		case !last.block && !i.block && last.ret == i.ret:
-		case last.start == i.start:
-			*last = i
-		default:
+		if n := len(list); list[n-1].start == i.start {
+			list = list[:n-1]
+		}
+		if n := len(list); n == 0 || i.block || list[n-1].block || list[n-1].ret != i.ret {
 			list = append(list, i)
 		}
 	}
