@@ -281,3 +281,9 @@ func FuzzPod(f *testing.F) {
 		}
 	})
 }
+
+// unique sorts and leaves each once.
+func unique(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
+}
