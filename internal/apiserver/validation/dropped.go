@@ -45,7 +45,7 @@ func DropDisabledSpecFields(spec, old *corev1.PodSpec) {
 
 // gated says which gated fields a spec uses.
 type gated struct {
-	group, responders, stopSignal, protocol, mode, bindOptions, trustBundle, emptyDirMode bool
+	group, responders, stopSignal, protocol, mode, bindOptions, emptyDirMode bool
 }
 
 func usage(spec *corev1.PodSpec) gated {
@@ -67,11 +67,6 @@ func usage(spec *corev1.PodSpec) gated {
 	for i := range spec.Volumes {
 		v := &spec.Volumes[i]
 		g.emptyDirMode = g.emptyDirMode || v.EmptyDir != nil && v.EmptyDir.Mode != nil
-		if v.Projected != nil {
-			for j := range v.Projected.Sources {
-				g.trustBundle = g.trustBundle || v.Projected.Sources[j].ClusterTrustBundle != nil
-			}
-		}
 	}
 	return g
 }
@@ -130,8 +125,8 @@ func dropFromVolume(v *corev1.Volume, used gated) {
 	v.Projected.DefaultUser = nil
 	for i := range v.Projected.Sources {
 		s := &v.Projected.Sources[i]
-		if !used.trustBundle {
-			s.ClusterTrustBundle = nil
+		if s.ClusterTrustBundle != nil {
+			s.ClusterTrustBundle.User = nil
 		}
 		if s.Secret != nil {
 			dropUsers(s.Secret.Items)

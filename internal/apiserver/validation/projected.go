@@ -49,6 +49,9 @@ func (pr *projection) source(p *field.Path, s *corev1.VolumeProjection) field.Er
 		{"serviceAccountToken", s.ServiceAccountToken != nil, func(p *field.Path) field.ErrorList {
 			return pr.token(p, s.ServiceAccountToken)
 		}},
+		{"clusterTrustBundle", s.ClusterTrustBundle != nil, func(p *field.Path) field.ErrorList {
+			return pr.trustBundle(p, s.ClusterTrustBundle)
+		}},
 		{"podCertificate", s.PodCertificate != nil, func(p *field.Path) field.ErrorList {
 			return pr.certificate(p, s.PodCertificate)
 		}},

@@ -97,6 +97,7 @@ func TestPodSpecRules(t *testing.T) {
 		"volume name":             {`{"volumes":[{"name":"A_"}]}`, "volumes[0].name"},
 		"token short":             {`{"volumes":[{"name":"v","projected":{"sources":[{"serviceAccountToken":{"path":"t","expirationSeconds":5}}]}}]}`, "volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds"},
 		"token pathless":          {`{"volumes":[{"name":"v","projected":{"sources":[{"serviceAccountToken":{}}]}}]}`, "volumes[0].projected.path"},
+		"trust bundle":            {`{"volumes":[{"name":"v","projected":{"sources":[{"clusterTrustBundle":{"signerName":"a.b/c","path":"p"}},{"clusterTrustBundle":{"path":"../q"}}]}}]}`, "volumes[0].projected.sources[1].clusterTrustBundle,volumes[0].projected.sources[1].clusterTrustBundle.path"},
 		"projection two":          {`{"volumes":[{"name":"v","projected":{"sources":[{"secret":{"name":"a"},"configMap":{"name":"b"}}]}}]}`, "volumes[0].projected.sources[0]"},
 		"mode":                    {`{"volumes":[{"name":"v","secret":{"secretName":"s","defaultMode":512}}]}`, "volumes[0].secret.defaultMode"},
 		"iscsi":                   {`{"volumes":[{"name":"v","iscsi":{"targetPortal":"p","iqn":"bad","lun":300}}]}`, "volumes[0].iscsi.iqn,volumes[0].iscsi.lun"},
