@@ -18,7 +18,7 @@ func (c *Controller) setHandler() cache.ResourceEventHandler {
 		UpdateFunc: func(before, after any) {
 			old, okOld := before.(*appsv1.ReplicaSet)
 			set, ok := after.(*appsv1.ReplicaSet)
-			if !ok || !okOld || old.ResourceVersion == set.ResourceVersion {
+			if !ok || !okOld {
 				return
 			}
 			if was := metav1.GetControllerOf(old); was != nil {

@@ -51,7 +51,7 @@ func New(cfg Config) (*Collector, error) {
 	c := &Collector{client: cfg.Metadata, kinds: found, graph: newGraph()}
 	c.deletes = work.New(work.Config{Name: "garbage", Workers: workers, Do: c.examine})
 	c.orphans = work.New(work.Config{Name: "garbage-orphan", Workers: 1, Do: c.orphan})
-	for _, k := range found.watched() {
+	for _, k := range found.watched {
 		if err := c.monitor(k); err != nil {
 			return nil, err
 		}

@@ -14,18 +14,16 @@ import (
 
 // kinds are the kinds of object that the server serves, in every version.
 type kinds struct {
-	byKind    map[schema.GroupVersionKind]kind
-	preferred []kind
+	byKind map[schema.GroupVersionKind]kind
+	// watched are the kinds whose objects may be deleted, in one version each. Events are left out: they own nothing,
+	// are owned by nothing, come in swarms, and go by themselves.
+	watched []kind
 }
 
 func (k kinds) find(gvk schema.GroupVersionKind) (kind, bool) {
 	found, ok := k.byKind[gvk]
 	return found, ok
 }
-
-// watched are the kinds whose objects may be deleted, in one version each. Events are left out: they own nothing, are
-// owned by nothing, come in swarms, and go by themselves.
-func (k kinds) watched() []kind { return k.preferred }
 
 func discoverKinds(client discovery.DiscoveryInterface) (kinds, error) {
 	found := kinds{byKind: map[schema.GroupVersionKind]kind{}}
@@ -36,14 +34,13 @@ func discoverKinds(client discovery.DiscoveryInterface) (kinds, error) {
 	if err := each(all, func(k kind) { found.byKind[k.kind] = k }, "get"); err != nil {
 		return found, err
 	}
-	preferred, err := client.ServerPreferredResources()
-	if err != nil {
-		return found, fmt.Errorf("discover preferred resources: %w", err)
-	}
-	err = each(preferred, func(k kind) {
-		if k.kind.Kind != "Event" {
-			found.preferred = append(found.preferred, k)
+	seen := map[schema.GroupResource]bool{}
+	err = each(all, func(k kind) {
+		if k.kind.Kind == "Event" || seen[k.resource.GroupResource()] {
+			return
 		}
+		seen[k.resource.GroupResource()] = true
+		found.watched = append(found.watched, k)
 	}, "delete", "list", "watch")
 	return found, err
 }

@@ -38,14 +38,15 @@ func (d *Deletion) empty(ctx context.Context, ns *corev1.Namespace) *remainder {
 	return left
 }
 
-// discover finds every kind that a namespace can hold and that can be deleted.
+// discover finds every kind that a namespace can hold and that can be deleted, in one version of each.
 func (d *Deletion) discover(left *remainder) []collection {
-	lists, err := d.client.Discovery().ServerPreferredResources()
+	_, lists, err := d.client.Discovery().ServerGroupsAndResources()
 	if err != nil {
 		left.discovery = append(left.discovery, err)
 	}
 	deletable := discovery.SupportsAllVerbs{Verbs: []string{"list", "delete"}}
 	var found []collection
+	seen := map[schema.GroupResource]bool{}
 	for _, list := range lists {
 		gv, err := schema.ParseGroupVersion(list.GroupVersion)
 		if err != nil {
@@ -53,11 +54,13 @@ func (d *Deletion) discover(left *remainder) []collection {
 			continue
 		}
 		for _, r := range list.APIResources {
-			if !r.Namespaced || !deletable.Match(list.GroupVersion, &r) {
+			resource := gv.WithResource(r.Name)
+			if !r.Namespaced || seen[resource.GroupResource()] || !deletable.Match(list.GroupVersion, &r) {
 				continue
 			}
+			seen[resource.GroupResource()] = true
 			atOnce := discovery.SupportsAllVerbs{Verbs: []string{"deletecollection"}}.Match(list.GroupVersion, &r)
-			found = append(found, collection{gv.WithResource(r.Name), atOnce})
+			found = append(found, collection{resource, atOnce})
 		}
 	}
 	return found

@@ -18,7 +18,7 @@ func (c *Controller) podHandler() cache.ResourceEventHandler {
 		UpdateFunc: func(before, after any) {
 			old, okOld := before.(*corev1.Pod)
 			pod, ok := after.(*corev1.Pod)
-			if ok && okOld && old.ResourceVersion != pod.ResourceVersion {
+			if ok && okOld {
 				c.podChanged(old, pod)
 			}
 		},
