@@ -132,6 +132,9 @@ func runtimeConfig(i config.Instance) cri.Config {
 	}
 }
 
+// nodeDir holds the volumes of Pods.
+func nodeDir(i config.Instance) string { return filepath.Join(i.DataDir, "node") }
+
 // assembleClients builds the planes that are clients of the API server.
 func (d *daemon) assembleClients() (err error) {
 	rootCA, err := os.ReadFile(d.keys.CACert)
@@ -152,7 +155,7 @@ func (d *daemon) assembleClients() (err error) {
 		Client:          d.api.ClientConfig("system:node:"+d.instance.NodeName, "system:nodes"),
 		RuntimeEndpoint: endpoint,
 		ImageEndpoint:   endpoint,
-		RootDir:         filepath.Join(d.instance.DataDir, "node"),
+		RootDir:         nodeDir(d.instance),
 		LogDir:          filepath.Join(d.instance.DataDir, "logs"),
 		CgroupRoot:      d.instance.CgroupRoot(),
 		PodCIDR:         d.instance.PodCIDRs[0],

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/config"
 	"github.com/mayfly-run/mayfly/internal/cri"
+	"github.com/mayfly-run/mayfly/internal/node"
 )
 
 // Down stops the instance if it is up, then every Pod of it, and removes all that the kernel holds for it: mounts,
@@ -21,6 +22,9 @@ func Down(ctx context.Context, instance config.Instance, purge bool) error {
 	defer held.release()
 	if err := cri.Purge(ctx, runtimeConfig(instance)); err != nil {
 		return fmt.Errorf("remove Pods: %w", err)
+	}
+	if err := node.Purge(node.Config{RootDir: nodeDir(instance)}); err != nil {
+		return fmt.Errorf("unmount volumes: %w", err)
 	}
 	if err := discard(instance.RunDir, instance.ID()); err != nil {
 		return err
