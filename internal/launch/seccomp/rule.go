@@ -118,7 +118,10 @@ func (e *emitter) syscall(list []rule, def uint32) (interval, error) {
 			otherwise = r.action
 		}
 	}
-	list = slices.DeleteFunc(slices.Clone(list), func(r rule) bool { return len(r.conditions) == 0 || r.action == otherwise })
+	list = slices.DeleteFunc(slices.Clone(list), func(r rule) bool { return len(r.conditions) == 0 })
+	for len(list) > 0 && list[len(list)-1].action == otherwise { // tells nothing that follows would not
+		list = list[:len(list)-1]
+	}
 	if len(list) == 0 {
 		return interval{ret: otherwise}, nil
 	}

@@ -233,7 +233,7 @@ func randomProfile(seed uint64) *specs.LinuxSeccomp {
 	}
 	slices.Sort(names)
 	p := &specs.LinuxSeccomp{DefaultAction: actions[r.IntN(len(actions))]}
-	for name := range machines() {
+	for _, name := range []specs.Arch{specs.ArchX86, specs.ArchX32, specs.ArchX86_64, specs.ArchAARCH64, specs.ArchARM} {
 		if r.IntN(2) == 0 {
 			p.Architectures = append(p.Architectures, name)
 		}
