@@ -114,7 +114,7 @@ func (p *Program) text(at uint64) string {
 	if ok && len(s) > 0 && isText(s) {
 		return fmt.Sprintf("%q", s)
 	}
-	if len(p.Data[at:]) >= 8 {
+	if at%8 == 0 && len(p.Data[at:]) >= 8 { // where numbers are kept
 		return fmt.Sprintf("&%#x", binary.LittleEndian.Uint64(p.Data[at:]))
 	}
 	return `""`
