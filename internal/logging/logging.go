@@ -83,13 +83,11 @@ func (h logrusHook) Fire(e *logrus.Entry) error {
 	return nil
 }
 
+// slogLevel keeps errors. What containerd's libraries warn of (a filesystem without fsverity, say) asks nothing of
+// the person who runs Mayfly.
 func slogLevel(l logrus.Level) slog.Level {
-	switch {
-	case l <= logrus.ErrorLevel:
+	if l <= logrus.ErrorLevel {
 		return slog.LevelError
-	case l == logrus.WarnLevel:
-		return slog.LevelWarn
-	default:
-		return slog.LevelDebug
 	}
+	return slog.LevelDebug
 }
