@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/apiserver/defaults"
 )
 
 // EphemeralContainersMark stands in metadata.selfLink of a Pod that was decoded from an EphemeralContainers: of such
@@ -20,6 +21,12 @@ func IsEphemeralContainers(pod *corev1.Pod) bool {
 
 // addEphemeralContainers lets handlers decode the old kind where they expect a Pod.
 func addEphemeralContainers(s *runtime.Scheme) error {
+	s.AddTypeDefaultingFunc(&api.EphemeralContainers{}, func(o any) {
+		list := o.(*api.EphemeralContainers).EphemeralContainers
+		for i := range list {
+			defaults.SetEphemeralContainer(&list[i])
+		}
+	})
 	return s.AddConversionFunc((*api.EphemeralContainers)(nil), (*corev1.Pod)(nil), func(a, b any, _ conversion.Scope) error {
 		PodFromEphemeralContainers(a.(*api.EphemeralContainers), b.(*corev1.Pod))
 		return nil
