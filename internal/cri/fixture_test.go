@@ -14,17 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/mayfly-run/mayfly/internal/cri/image"
-	testimage "github.com/mayfly-run/mayfly/test/image"
 )
-
-const busybox = "docker.io/library/busybox:latest"
 
 // buildMonitor builds cmd/podmonitor once.
 var buildMonitor = sync.OnceValues(func() ([]byte, error) {
@@ -40,20 +35,6 @@ var buildMonitor = sync.OnceValues(func() ([]byte, error) {
 		return nil, fmt.Errorf("build podmonitor: %w\n%s", err, output)
 	}
 	return os.ReadFile(path)
-})
-
-var buildImage = sync.OnceValues(func() ([]byte, error) {
-	img, err := testimage.Busybox("/bin/busybox")
-	if err != nil {
-		return nil, err
-	}
-	tag, err := name.NewTag("busybox:latest")
-	if err != nil {
-		return nil, err
-	}
-	var archive bytes.Buffer
-	err = tarball.Write(tag, img, &archive)
-	return archive.Bytes(), err
 })
 
 // fixture is a runtime on directories of its own, spoken to through its socket.

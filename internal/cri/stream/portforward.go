@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,23 +36,21 @@ func (r Runtime) PortForward(ctx context.Context, id string, port int32, stream 
 	return join(conn, stream)
 }
 
-// join copies both ways. The client's end of input is passed on as such; the server's end ends the whole.
+// join copies both ways. The client's end of input is passed on as such; the server's end ends the whole, without
+// waiting for the client to close: the copying of its input ends when it does, or when its connection goes.
 func join(conn *net.TCPConn, stream io.ReadWriteCloser) error {
-	var sending sync.WaitGroup
-	sending.Go(func() {
+	go func() {
 		buffer := buffers.Get().(*[]byte)
 		defer buffers.Put(buffer)
 		_, _ = io.CopyBuffer(onlyWriter{conn}, stream, *buffer)
 		_ = conn.CloseWrite()
-	})
+	}()
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
-	_, err := io.CopyBuffer(stream, onlyReader{conn}, *buffer)
-	stream.Close() // wakes the sender
+	_, err := io.CopyBuffer(onlyWriter{stream}, onlyReader{conn}, *buffer)
 	if errors.Is(err, net.ErrClosed) {
-		err = nil
+		return nil
 	}
-	sending.Wait()
 	return err
 }
 
