@@ -75,6 +75,9 @@ func (d *demo) prepare() error {
 	if err := os.Symlink(d.tools.Mayfly, filepath.Join(d.dir, "mayfly")); err != nil {
 		return err
 	}
+	if err := os.Symlink(d.tools.App, filepath.Join(d.dir, "app")); err != nil {
+		return err
+	}
 	wrapper := fmt.Sprintf("#!/bin/sh\nexec %s kubectl \"$@\"\n", d.tools.Mayfly)
 	if err := os.WriteFile(filepath.Join(d.dir, "kubectl"), []byte(wrapper), 0o755); err != nil {
 		return err

@@ -89,7 +89,7 @@ func purposes() []step {
 				{"try pressing enter|/ #", "\r"},
 				{"/ #", "ps\r"},
 				{"/app serve", "cat /proc/1/root/etc/passwd\r"},
-				{"nonroot", "wget -qO- http://127.0.0.1:8080/from-the-debugger\r"},
+				{"nonroot", "app get http://127.0.0.1:8080/from-the-debugger\r"},
 				{"hello from distroless", "exit\r"},
 			},
 			look: "The debugger sees the application's process 1, its files below /proc/1/root, and its network.",
@@ -213,7 +213,7 @@ spec:
 	"forward.sh": `kubectl port-forward pod/distroless :8080 > forward.log &
 trap "kill $!" EXIT
 until url=$(sed -n 's/^Forwarding from \(127[^ ]*\) .*/\1/p' forward.log) && [ -n "$url" ]; do sleep 0.1; done
-busybox wget -qO- -T 10 "http://$url/forwarded"
+app get "http://$url/forwarded"
 `,
 	"none.json": `{"apiVersion": "v1", "kind": "EphemeralContainers", "metadata": {"name": "example-pod"}, "ephemeralContainers": []}
 `,

@@ -87,7 +87,7 @@ func SaveAll(dir string, p Programs) (Archives, error) {
 		Busybox: filepath.Join(dir, "busybox.tar"), Crasher: filepath.Join(dir, "crasher.tar"),
 		App: filepath.Join(dir, "app-oci.tar"), AppLayout: filepath.Join(dir, "app-oci"),
 	}
-	busybox, err := Busybox(p.Busybox)
+	busybox, err := Busybox(p)
 	if err != nil {
 		return a, err
 	}

@@ -38,21 +38,25 @@ const (
 )
 
 // Busybox is docker.io/library/busybox as far as a Pod can tell: the applets of a static busybox program, each a name
-// in /bin, sh as the command, no entry point.
-func Busybox(program string) (v1.Image, error) {
-	binary, err := os.ReadFile(program)
+// in /bin, sh as the command, no entry point. The test program is /bin/app.
+func Busybox(p Programs) (v1.Image, error) {
+	binary, err := os.ReadFile(p.Busybox)
 	if err != nil {
 		return nil, fmt.Errorf("read busybox: %w", err)
 	}
-	list, err := exec.Command(program, "--list").Output()
+	app, err := os.ReadFile(p.App)
 	if err != nil {
-		return nil, fmt.Errorf("list applets of %s: %w", program, err)
+		return nil, fmt.Errorf("read test program: %w", err)
+	}
+	list, err := exec.Command(p.Busybox, "--list").Output()
+	if err != nil {
+		return nil, fmt.Errorf("list applets of %s: %w", p.Busybox, err)
 	}
 	files := []entry{
 		directory("bin", 0o755), directory("dev", 0o755), directory("etc", 0o755), directory("home", 0o755),
 		directory("root", 0o700), directory("tmp", 0o1777), directory("usr", 0o755), directory("var", 0o755),
 		file("etc/passwd", 0o644, []byte(passwd)), file("etc/group", 0o644, []byte(group)),
-		file("bin/busybox", 0o755, binary),
+		file("bin/busybox", 0o755, binary), file("bin/app", 0o755, app),
 	}
 	for _, applet := range strings.Fields(string(list)) {
 		if applet != "busybox" {

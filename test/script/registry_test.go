@@ -30,7 +30,7 @@ func registry(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("REGISTRY", strings.TrimPrefix(s.registry.URL, "http://"))
 	entrance := httptest.NewServer(store)
 	defer entrance.Close()
-	busybox, err := image.Busybox(s.tools.Busybox)
+	busybox, err := image.Busybox(s.tools.Programs())
 	ts.Check(err)
 	for _, repository := range []string{"public/busybox:1", "private/busybox:1"} {
 		ts.Check(push(strings.TrimPrefix(entrance.URL, "http://")+"/"+repository, busybox))

@@ -49,7 +49,7 @@ func commandDirectory(t *testing.T, tools harness.Tools) string {
 	dir := t.TempDir()
 	for name, program := range map[string]string{
 		"mayfly": tools.Mayfly, "kubectl-1.32": tools.Kubectl132, "kubectl-1.20": tools.Kubectl120,
-		"busybox": tools.Busybox,
+		"app": tools.App,
 	} {
 		if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)

@@ -18,10 +18,10 @@ import (
 
 func main() {
 	verbs := map[string]func(args []string) error{
-		"serve": serve, "sleep": sleep, "crash": crash, "flood": flood, "tell": tell, "tick": tick,
+		"serve": serve, "sleep": sleep, "crash": crash, "flood": flood, "tell": tell, "tick": tick, "get": get,
 	}
 	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: app serve|sleep|crash|flood|tell|tick")
+		fmt.Fprintln(os.Stderr, "usage: app serve|sleep|crash|flood|tell|tick|get")
 		os.Exit(2)
 	}
 	if err := verbs[os.Args[1]](os.Args[2:]); err != nil {
@@ -52,6 +52,19 @@ func serve(args []string) error {
 	})
 	log.Printf("listening on %s", address)
 	return http.ListenAndServe(address, nil)
+}
+
+// get fetches a URL and prints the answer's body; Debian's static busybox cannot, since its wget resolves names by the
+// C library, which takes shared objects.
+func get(args []string) error {
+	client := http.Client{Timeout: 10 * time.Second}
+	response, err := client.Get(argument(args, 0, "http://127.0.0.1:8080/"))
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(os.Stdout, response.Body)
+	return err
 }
 
 // sleep waits for a signal to end.
