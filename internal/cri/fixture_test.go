@@ -63,7 +63,7 @@ func newFixture(t testing.TB) *fixture {
 	root := t.TempDir()
 	f := &fixture{TB: t, logs: filepath.Join(root, "logs"), cfg: Config{
 		RootDir: filepath.Join(root, "root"), RunDir: filepath.Join(root, "run"), Socket: filepath.Join(root, "cri.sock"),
-		InstanceID: hex.EncodeToString(id[:]), PodCIDRs: []string{fmt.Sprintf("10.%d.%d.0/24", 200+id[0]%50, id[1])},
+		InstanceID: hex.EncodeToString(id[:]), PodCIDRs: []string{fmt.Sprintf("198.%d.%d.0/24", 18+id[0]%2, id[1])},
 		Monitor: monitor,
 	}}
 	t.Cleanup(f.purge)
