@@ -40,15 +40,19 @@ func PodFromEphemeralContainers(in *api.EphemeralContainers, pod *corev1.Pod) {
 	pod.Spec.EphemeralContainers = in.EphemeralContainers
 }
 
-// EphemeralContainersFromPod is the answer in the old kind.
+// EphemeralContainersFromPod is the answer in the old kind. As servers of its time, it does not name the default path of
+// termination messages; an update without the path means the default one.
 func EphemeralContainersFromPod(pod *corev1.Pod) *api.EphemeralContainers {
-	out := &api.EphemeralContainers{EphemeralContainers: pod.Spec.EphemeralContainers}
+	out := &api.EphemeralContainers{EphemeralContainers: make([]corev1.EphemeralContainer, 0, len(pod.Spec.EphemeralContainers))}
 	out.SetGroupVersionKind(api.EphemeralContainersKind())
 	out.Name, out.Namespace, out.UID = pod.Name, pod.Namespace, pod.UID
 	out.ResourceVersion, out.CreationTimestamp = pod.ResourceVersion, pod.CreationTimestamp
 	out.SelfLink = "/api/v1/namespaces/" + pod.Namespace + "/pods/" + pod.Name + "/ephemeralcontainers"
-	if out.EphemeralContainers == nil {
-		out.EphemeralContainers = []corev1.EphemeralContainer{}
+	for _, c := range pod.Spec.EphemeralContainers {
+		if c.TerminationMessagePath == corev1.TerminationMessagePathDefault {
+			c.TerminationMessagePath = ""
+		}
+		out.EphemeralContainers = append(out.EphemeralContainers, c)
 	}
 	return out
 }
