@@ -38,8 +38,10 @@ type Collector struct {
 	kinds    kinds
 	graph    *graph
 	monitors []cache.SharedIndexInformer
-	deletes  *work.Queue
-	orphans  *work.Queue
+	// synced tell that the graph has all that each monitor found when it started.
+	synced  []cache.DoneChecker
+	deletes *work.Queue
+	orphans *work.Queue
 }
 
 // New finds out which kinds there are, and returns the collector.
@@ -62,13 +64,12 @@ func New(cfg Config) (*Collector, error) {
 // Run works until ctx ends.
 func (c *Collector) Run(ctx context.Context) error {
 	var informers sync.WaitGroup
-	synced := make([]cache.DoneChecker, 0, len(c.monitors))
 	for _, m := range c.monitors {
 		informers.Go(func() { m.RunWithContext(ctx) })
-		synced = append(synced, m.HasSyncedChecker())
 	}
 	defer informers.Wait()
-	if !cache.WaitFor(ctx, "", synced...) {
+	// The graph must be whole: an owner whose dependents it does not know yet would be let go before them.
+	if !cache.WaitFor(ctx, "", c.synced...) {
 		return nil
 	}
 	informers.Go(func() { _ = c.orphans.Run(ctx) })
@@ -78,7 +79,7 @@ func (c *Collector) Run(ctx context.Context) error {
 // monitor keeps the graph up to date with one kind.
 func (c *Collector) monitor(k kind) error {
 	informer := newMonitor(c.client, k.resource)
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) { c.seen(k, obj) },
 		UpdateFunc: func(before, obj any) {
 			// A deletion and a creation that the watch missed look like one update.
@@ -93,6 +94,7 @@ func (c *Collector) monitor(k kind) error {
 		return fmt.Errorf("watch %s: %w", k.resource, err)
 	}
 	c.monitors = append(c.monitors, informer)
+	c.synced = append(c.synced, registration.HasSyncedChecker())
 	return nil
 }
 
