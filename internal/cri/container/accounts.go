@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/spec"
+	"github.com/mayfly-run/mayfly/internal/cri/thread"
 )
 
 // accountLimit bounds what is read of an image's passwd and group files.
@@ -52,7 +52,7 @@ func readAccounts(img image.Image) (spec.Accounts, error) {
 		return accountsBelow(img.Lower[0])
 	}
 	var accounts spec.Accounts
-	err := onThread(func() error {
+	err := thread.Do(func() error {
 		if err := privateMounts(); err != nil {
 			return err
 		}
@@ -137,14 +137,4 @@ func mountLayers(lower []string, empty, target string) error {
 		return fmt.Errorf("mount overlay on %s: %w", target, err)
 	}
 	return nil
-}
-
-// onThread runs f on a thread that is thrown away.
-func onThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked
-		done <- f()
-	}()
-	return <-done
 }

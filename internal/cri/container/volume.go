@@ -10,6 +10,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/cri/thread"
 )
 
 // mountVolumes makes the directories that show images as volumes, by the index of the mount that asks for one.
@@ -29,7 +31,7 @@ func (s *Service) mountVolumes(ctx context.Context, c *Container) (map[int]strin
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("make image volume: %w", err)
 		}
-		if err := onThread(func() error { return mountLayers(img.Lower, img.Empty, dir) }); err != nil {
+		if err := thread.Do(func() error { return mountLayers(img.Lower, img.Empty, dir) }); err != nil {
 			return nil, fmt.Errorf("image volume at %s: %w", m.GetContainerPath(), err)
 		}
 		if volumes[i], err = below(dir, m.GetImageSubPath()); err != nil {

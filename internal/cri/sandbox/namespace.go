@@ -6,9 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/cri/thread"
 )
 
 // Namespaces makes the namespaces of sandboxes below one run directory.
@@ -59,12 +60,7 @@ func (n *Namespaces) PathsOf(id string, want Wanted) Paths {
 // Make makes the wanted namespaces. After an error nothing is left.
 func (n *Namespaces) Make(id string, want Wanted) (Paths, error) {
 	paths := n.PathsOf(id, want)
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, for it is not of this host any more
-		done <- want.make(paths)
-	}()
-	if err := <-done; err != nil {
+	if err := thread.Do(func() error { return want.make(paths) }); err != nil {
 		return Paths{}, errors.Join(fmt.Errorf("make namespaces of sandbox %s: %w", id, err), n.Remove(id))
 	}
 	return paths, nil

@@ -5,13 +5,14 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mayfly-run/mayfly/internal/cri/thread"
 )
 
 // NetworkUsage counts what went through the sandbox's interfaces but lo; nil with the host's network.
@@ -20,24 +21,17 @@ func (s *Service) NetworkUsage(sandbox *Sandbox) (*runtimev1.NetworkUsage, error
 	if path == "" {
 		return nil, nil
 	}
-	type result struct {
-		content []byte
-		err     error
-	}
-	done := make(chan result, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked
-		var r result
-		if r.err = join(path, unix.CLONE_NEWNET); r.err == nil {
-			r.content, r.err = os.ReadFile("/proc/thread-self/net/dev")
+	var content []byte
+	err := thread.Do(func() (err error) {
+		if err = join(path, unix.CLONE_NEWNET); err == nil {
+			content, err = os.ReadFile("/proc/thread-self/net/dev")
 		}
-		done <- r
-	}()
-	r := <-done
-	if r.err != nil {
-		return nil, fmt.Errorf("read interfaces of sandbox %s: %w", sandbox.ID, r.err)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read interfaces of sandbox %s: %w", sandbox.ID, err)
 	}
-	return parseInterfaces(r.content), nil
+	return parseInterfaces(content), nil
 }
 
 func join(path string, kind int) error {

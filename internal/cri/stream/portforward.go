@@ -7,9 +7,10 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/cri/thread"
 )
 
 // connectTimeout is in seconds. Inside one machine a connection is made at once or not at all, unless the listener's
@@ -58,31 +59,25 @@ type onlyReader struct{ io.Reader }
 
 // dialInside makes a connection within a network namespace, on a thread that is thrown away with it.
 func dialInside(netns string, port int) (*net.TCPConn, error) {
-	type result struct {
-		fd  int
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked
+	fd := -1
+	err := thread.Do(func() error {
 		if err := enter(netns); err != nil {
-			done <- result{-1, err}
-			return
+			return err
 		}
-		fd, err := connect(&unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
-		if err != nil {
-			var err6 error
-			if fd, err6 = connect(&unix.SockaddrInet6{Port: port, Addr: [16]byte{15: 1}}); err6 == nil {
-				err = nil
-			}
+		var err error
+		if fd, err = connect(&unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err == nil {
+			return nil
 		}
-		done <- result{fd, err}
-	}()
-	r := <-done
-	if r.err != nil {
-		return nil, r.err
+		var err6 error
+		if fd, err6 = connect(&unix.SockaddrInet6{Port: port, Addr: [16]byte{15: 1}}); err6 == nil {
+			return nil
+		}
+		return err // the first says what is wrong: most programs listen on IPv4
+	})
+	if err != nil {
+		return nil, err
 	}
-	file := os.NewFile(uintptr(r.fd), "forwarded")
+	file := os.NewFile(uintptr(fd), "forwarded")
 	defer file.Close()
 	conn, err := net.FileConn(file)
 	if err != nil {
