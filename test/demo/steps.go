@@ -84,7 +84,7 @@ func purposes() []step {
 		},
 		{
 			proves:  "kubectl debug gives it one, and shows the application's processes",
-			command: "kubectl debug -it distroless --image=busybox --image-pull-policy=IfNotPresent --target=app --profile=sysadmin",
+			command: "kubectl debug -it distroless --image=busybox --image-pull-policy=IfNotPresent --target=app",
 			terminal: []exchange{
 				{"try pressing enter|/ #", "\r"},
 				{"/ #", "ps\r"},
