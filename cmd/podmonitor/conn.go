@@ -31,6 +31,9 @@ type request struct {
 
 func (l *loop) accept(uint32) {
 	fd, _, err := unix.Accept4(listenFD, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+	if err == unix.EMFILE || err == unix.ENFILE {
+		l.refuse()
+	}
 	if err != nil {
 		return
 	}
@@ -45,6 +48,17 @@ func (l *loop) accept(uint32) {
 		return
 	}
 	l.conns[c] = struct{}{}
+	l.lookout.close()
+}
+
+// refuse hangs up on a client for whom no descriptor is left, who would be announced again
+// and again otherwise.
+func (l *loop) refuse() {
+	unix.Close(l.spare)
+	if fd, _, err := unix.Accept4(listenFD, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK); err == nil {
+		unix.Close(fd)
+	}
+	l.spare, _ = unix.FcntlInt(uintptr(l.null), unix.F_DUPFD_CLOEXEC, 0)
 }
 
 func (c *conn) ready(events uint32) {
@@ -178,6 +192,9 @@ func (c *conn) close() {
 	c.queue = nil
 	delete(c.l.conns, c)
 	c.l.close(c.fd)
+	if len(c.l.conns) == 0 {
+		c.l.lookout.open()
+	}
 }
 
 // broadcast tells all clients that a container changed.

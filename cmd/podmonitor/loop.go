@@ -22,18 +22,20 @@ func (f sourceFunc) ready(events uint32) { f(events) }
 
 // loop is the whole state of the monitor; only its own thread touches it.
 type loop struct {
-	socket, state string
-	epoll         int
-	sources       map[int32]source
-	conns         map[*conn]struct{}
-	containers    map[string]*container
-	execs         map[execKey]*process
-	children      map[int]child
-	early         map[int]unix.WaitStatus // children that ended before their launch was known
-	launching     int
-	spawner       *spawner
-	self, null    int
-	timers        []timer
+	state      string
+	epoll      int
+	sources    map[int32]source
+	conns      map[*conn]struct{}
+	containers map[string]*container
+	execs      map[execKey]*process
+	children   map[int]child
+	early      map[int]unix.WaitStatus // children that ended before their launch was known
+	launching  int
+	spawner    *spawner
+	self, null int
+	spare      int // given up for a moment to refuse a client when descriptors run out
+	lookout    lookout
+	timers     []timer
 	// Buffers are given back while nothing happens.
 	buf         []byte // for streams
 	packet, oob []byte // for requests, valid while one is served
@@ -50,16 +52,14 @@ type timer struct {
 
 const (
 	readSize = 32 << 10
-	// idle is when memory is given back; lonely is how often a monitor without a client
-	// looks whether its Pod is still there.
-	idle   = 2 * time.Second
-	lonely = time.Minute
+	// idle is when memory is given back. From then on nothing but an event wakes the monitor.
+	idle = 2 * time.Second
 )
 
 func newLoop(socket, state string) (*loop, error) {
 	l := &loop{
-		socket: socket, state: state, sources: map[int32]source{}, conns: map[*conn]struct{}{}, containers: map[string]*container{}, execs: map[execKey]*process{},
-		children: map[int]child{}, early: map[int]unix.WaitStatus{},
+		state: state, sources: map[int32]source{}, conns: map[*conn]struct{}{}, containers: map[string]*container{}, execs: map[execKey]*process{},
+		children: map[int]child{}, early: map[int]unix.WaitStatus{}, lookout: newLookout(socket),
 	}
 	var err error
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -71,10 +71,13 @@ func newLoop(socket, state string) (*loop, error) {
 	if l.null, err = unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("open /dev/null: %w", err)
 	}
+	if l.spare, err = unix.FcntlInt(uintptr(l.null), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		return nil, fmt.Errorf("reserve a descriptor: %w", err)
+	}
 	if err := l.watch(listenFD, unix.EPOLLIN, sourceFunc(l.accept)); err != nil {
 		return nil, err
 	}
-	if err := l.watchChildren(); err != nil {
+	if err := l.watchSignals(); err != nil {
 		return nil, err
 	}
 	if l.spawner, err = newSpawner(l); err != nil {
@@ -113,14 +116,14 @@ func (l *loop) after(d time.Duration, do func()) {
 	l.timers = append(l.timers, timer{time.Now().Add(d), do})
 }
 
-// run serves until the monitor is told to end, or its Pod is gone.
+// run serves until the monitor is told to end, or nobody can reach it any more.
 func (l *loop) run() error {
 	runtime.LockOSThread()
 	events := make([]unix.EpollEvent, 64)
-	freed := false
-	for !l.stopping {
-		timeout := l.timeout(freed)
-		n, err := unix.EpollWait(l.epoll, events, int(timeout/time.Millisecond))
+	resting := false
+	l.lookout.open()
+	for !l.stopping && (!l.lookout.orphaned || !l.endOrphan()) {
+		n, err := unix.EpollWait(l.epoll, events, l.timeout(resting))
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("wait: %w", err)
 		}
@@ -133,29 +136,38 @@ func (l *loop) run() error {
 			}
 		}
 		switch {
-		case n > 0:
-			freed = false
-		case n == 0 && len(l.timers) == 0 && !freed:
-			l.buf, l.packet, l.oob = nil, nil, nil
-			debug.FreeOSMemory()
-			freed = true
-		case n == 0 && l.abandoned():
-			return nil
+		case n > 0 && resting:
+			debug.SetGCPercent(gcPercent)
+			resting = false
+		case n == 0 && len(l.timers) == 0 && !resting:
+			l.rest()
+			resting = true
 		}
 		l.runTimers()
 	}
 	return nil
 }
 
-func (l *loop) timeout(freed bool) time.Duration {
+// rest gives memory back, and keeps Go from collecting every two minutes what nobody makes.
+func (l *loop) rest() {
+	l.buf, l.packet, l.oob = nil, nil, nil
+	debug.SetGCPercent(-1)
+	debug.FreeOSMemory()
+}
+
+// timeout is in milliseconds; -1 is for ever.
+func (l *loop) timeout(resting bool) int {
 	d := idle
-	if freed {
-		d = lonely
+	if resting {
+		if len(l.timers) == 0 {
+			return -1
+		}
+		d = time.Hour
 	}
 	for _, t := range l.timers {
 		d = min(d, time.Until(t.at)+time.Millisecond)
 	}
-	return max(d, 0)
+	return int(max(d, 0) / time.Millisecond)
 }
 
 func (l *loop) runTimers() {
@@ -174,28 +186,14 @@ func (l *loop) runTimers() {
 	}
 }
 
-// abandoned says that nobody can reach the monitor any more and nothing runs.
-func (l *loop) abandoned() bool {
-	if len(l.conns) > 0 || l.launching > 0 {
-		return false
-	}
-	for _, c := range l.containers {
-		if c.status.Phase == running {
-			return false
-		}
-	}
-	var st unix.Stat_t
-	return errors.Is(unix.Lstat(l.socket, &st), unix.ENOENT)
-}
-
-// watchChildren turns SIGCHLD into an event of the loop.
-func (l *loop) watchChildren() error {
+// watchSignals turns SIGCHLD, and the SIGIO of the lookout, into an event of the loop.
+func (l *loop) watchSignals() error {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return fmt.Errorf("make eventfd: %w", err)
 	}
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGCHLD)
+	signal.Notify(signals, unix.SIGCHLD, unix.SIGIO)
 	go func() {
 		for range signals {
 			ring(fd)
@@ -204,6 +202,9 @@ func (l *loop) watchChildren() error {
 	return l.watch(fd, unix.EPOLLIN, sourceFunc(func(uint32) {
 		hush(fd)
 		l.reap()
+		if l.lookout.dir >= 0 {
+			l.lookout.look()
+		}
 	}))
 }
 

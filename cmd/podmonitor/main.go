@@ -20,6 +20,9 @@ import (
 // listenFD is where the server leaves the listening socket.
 const listenFD = 3
 
+// gcPercent keeps the heap small; a fixed limit would make the collector thrash.
+const gcPercent = 25
+
 func main() {
 	if len(os.Args) == 1 && filepath.Base(os.Args[0]) == "pause" {
 		pause()
@@ -48,7 +51,7 @@ func run() error {
 
 // settle makes the process independent of whoever started it, and its memory unreadable.
 func settle(cgroups string) error {
-	debug.SetGCPercent(25)
+	debug.SetGCPercent(gcPercent)
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("make undumpable: %w", err)
 	}

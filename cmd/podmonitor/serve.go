@@ -54,7 +54,7 @@ func (l *loop) shutdown(r request) {
 			return
 		}
 	}
-	_ = unix.Unlink(l.socket)
+	_ = unix.Unlink(l.lookout.path)
 	r.reply(wire.ReplyBody{})
 	l.stopping = true
 }
