@@ -13,9 +13,20 @@ import (
 //go:nocheckptr
 func runChild(j *job) {
 	rawSyscall(syscall.SYS_RT_SIGPROCMASK, 2 /* SIG_SETMASK */, uintptr(unsafe.Pointer(&j.mask)), 0, 8, 0, 0)
+	for i := uintptr(0); i < j.ngaps; i++ {
+		g := (*gap)(unsafe.Add(j.gaps, i*unsafe.Sizeof(gap{})))
+		rawSyscall(sysCloseRange, g.first, g.last, 0, 0, 0, 0)
+	}
 	for i := uintptr(0); i < j.ncalls; i++ {
 		c := (*flatCall)(unsafe.Add(j.calls, i*unsafe.Sizeof(flatCall{})))
 		r, errno := j.step(c)
+		if c.nr == OpFork && r != 0 {
+			// The one that goes on has executed its command, or failed and said so.
+			j.child = r
+			for {
+				rawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
+			}
+		}
 		if errno == 0 {
 			if c.slot != 0 {
 				*(*uintptr)(unsafe.Add(j.slots, uintptr(c.slot)*8)) = r
@@ -27,8 +38,8 @@ func runChild(j *job) {
 		}
 		switch Policy(c.policy) {
 		case Must:
-			j.failed = i + 1
-			j.errno = errno
+			j.report.failed = i + 1
+			j.report.errno = errno
 			for {
 				rawSyscall(syscall.SYS_EXIT_GROUP, 127, 0, 0, 0, 0, 0)
 			}
@@ -38,8 +49,8 @@ func runChild(j *job) {
 			}
 		}
 	}
-	j.failed = j.ncalls
-	j.errno = uintptr(syscall.ENOEXEC)
+	j.report.failed = j.ncalls
+	j.report.errno = uintptr(syscall.ENOEXEC)
 	for {
 		rawSyscall(syscall.SYS_EXIT_GROUP, 127, 0, 0, 0, 0, 0)
 	}
@@ -68,6 +79,8 @@ func (j *job) step(c *flatCall) (r, errno uintptr) {
 		return 0, 0
 	case OpSkip:
 		return 0, 0
+	case OpFork:
+		return fork(a0)
 	case OpFail:
 		if j.remembered != 0 {
 			return 0, j.remembered
@@ -75,6 +88,23 @@ func (j *job) step(c *flatCall) (r, errno uintptr) {
 		return 0, a0
 	}
 	r = rawSyscall(c.nr, a0, a1, j.arg(c, 2), j.arg(c, 3), j.arg(c, 4), j.arg(c, 5))
+	if r > ^uintptr(4095) {
+		return 0, -r
+	}
+	return r, 0
+}
+
+// fork makes a child with a copy of the memory in the PID namespace of a file, and waits until it has executed
+// something or ended. It is the parent's sibling, so that the parent's parent reaps it.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func fork(pidns uintptr) (r, errno uintptr) {
+	r = rawSyscall(sysSetns, pidns, syscall.CLONE_NEWPID, 0, 0, 0, 0)
+	if r == 0 {
+		r = rawSyscall(syscall.SYS_CLONE, syscall.CLONE_PARENT|syscall.CLONE_VFORK|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	}
 	if r > ^uintptr(4095) {
 		return 0, -r
 	}

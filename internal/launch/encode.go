@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	version = 1
+	version = 2
 	maxNote = 8192
 	// namespaces are the clone flags that a program may set.
 	namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC |
@@ -27,7 +27,6 @@ func (p *Program) MarshalBinary() ([]byte, error) {
 	w := wire.Writer{B: make([]byte, 0, 256+len(p.Data)+len(p.Calls)*48)}
 	w.U8(version)
 	w.U64(p.Spawn.Flags)
-	w.I64(int64(p.Spawn.PIDNamespace))
 	w.I64(int64(p.Spawn.Cgroup))
 	w.U32(uint32(p.Files))
 	w.U32(uint32(p.Slots))
@@ -69,7 +68,6 @@ func (p *Program) UnmarshalBinary(b []byte) error {
 	}
 	*p = Program{}
 	p.Spawn.Flags = r.U64()
-	p.Spawn.PIDNamespace = int(r.I64())
 	p.Spawn.Cgroup = int(r.I64())
 	p.Files = int(r.U32())
 	p.Slots = int(r.U32())
@@ -115,7 +113,7 @@ func (p *Program) Validate() error {
 		return fmt.Errorf("%w: %d slots", ErrProgram, p.Slots)
 	case len(p.Data) > MaxData || len(p.Calls) > MaxCalls:
 		return fmt.Errorf("%w: too large", ErrProgram)
-	case !p.validFile(p.Spawn.PIDNamespace) || !p.validFile(p.Spawn.Cgroup):
+	case !p.validFile(p.Spawn.Cgroup):
 		return fmt.Errorf("%w: no such file to spawn with", ErrProgram)
 	}
 	for _, r := range p.Relocs {
@@ -123,10 +121,17 @@ func (p *Program) Validate() error {
 			return fmt.Errorf("%w: relocation %d to %d", ErrProgram, r.At, r.Target)
 		}
 	}
+	forks := 0
 	for i := range p.Calls {
+		if p.Calls[i].Nr == OpFork {
+			forks++
+		}
 		if err := p.validateCall(i); err != nil {
 			return fmt.Errorf("%w: call %d: %w", ErrProgram, i, err)
 		}
+	}
+	if forks > 1 {
+		return fmt.Errorf("%w: %d forks", ErrProgram, forks)
 	}
 	return nil
 }
@@ -185,6 +190,11 @@ func (p *Program) validateOp(c *Call) error {
 		}
 	case OpStore:
 		size = 4
+	case OpFork:
+		if c.Policy != Must || c.Args[0].Kind != File {
+			return errors.New("forks into no file")
+		}
+		return nil
 	default:
 		return nil
 	}

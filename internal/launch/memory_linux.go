@@ -2,6 +2,7 @@ package launch
 
 import (
 	"encoding/binary"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -10,25 +11,39 @@ import (
 // memory holds all that a child touches, mapped apart from Go's heap.
 type memory struct {
 	mapped []byte
+	shared []byte  // with a child that has memory of its own: the report
 	stack  uintptr // lowest address
 	job    *job
 }
 
 func align(n int) int { return (n + 63) &^ 63 }
 
-// newMemory lays out [stack][job][slots][calls][data] and resolves the program into it.
+// newMemory lays out [stack][job and report][slots][calls][data][gaps] and resolves the program into it.
 func newMemory(p *Program, files []int) (*memory, error) {
 	jobAt := childStack
-	slotsAt := jobAt + align(int(unsafe.Sizeof(job{})))
+	reportAt := jobAt + align(int(unsafe.Sizeof(job{})))
+	slotsAt := reportAt + align(int(unsafe.Sizeof(report{})))
 	callsAt := slotsAt + align((p.Slots+1)*8)
 	dataAt := callsAt + align((len(p.Calls)+1)*int(unsafe.Sizeof(flatCall{})))
-	b, err := unix.Mmap(-1, 0, dataAt+align(len(p.Data)+64), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	gapsAt := dataAt + align(len(p.Data)+64)
+	gaps := gapsBetween(p, files)
+	b, err := unix.Mmap(-1, 0, gapsAt+align(len(gaps)*int(unsafe.Sizeof(gap{}))), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, err
 	}
 	base := uintptr(unsafe.Pointer(&b[0]))
 	data := base + uintptr(dataAt)
 	m := &memory{mapped: b, stack: base, job: (*job)(unsafe.Pointer(&b[jobAt]))}
+	m.job.report = (*report)(unsafe.Pointer(&b[reportAt]))
+	if len(gaps) > 0 {
+		copy(unsafe.Slice((*gap)(unsafe.Pointer(&b[gapsAt])), len(gaps)), gaps)
+		m.job.gaps, m.job.ngaps = unsafe.Pointer(&b[gapsAt]), uintptr(len(gaps))
+		if m.shared, err = unix.Mmap(-1, 0, int(unsafe.Sizeof(report{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS); err != nil {
+			m.free()
+			return nil, err
+		}
+		m.job.report = (*report)(unsafe.Pointer(&m.shared[0]))
+	}
 	m.job.calls = unsafe.Pointer(&b[callsAt])
 	m.job.ncalls = uintptr(len(p.Calls))
 	m.job.slots = unsafe.Pointer(&b[slotsAt])
@@ -67,4 +82,27 @@ func flatten(c *Call, data uintptr, files []int) flatCall {
 	return f
 }
 
-func (m *memory) free() { _ = unix.Munmap(m.mapped) }
+// gapsBetween are the descriptors that a program which forks does not need, apart from the standard ones.
+func gapsBetween(p *Program, files []int) []gap {
+	if !slices.ContainsFunc(p.Calls, func(c Call) bool { return c.Nr == OpFork }) {
+		return nil
+	}
+	used := slices.Clone(files)
+	slices.Sort(used)
+	first := 3
+	var gaps []gap
+	for _, fd := range used {
+		if fd > first {
+			gaps = append(gaps, gap{uintptr(first), uintptr(fd - 1)})
+		}
+		first = max(first, fd+1)
+	}
+	return append(gaps, gap{uintptr(first), 1<<32 - 1})
+}
+
+func (m *memory) free() {
+	_ = unix.Munmap(m.mapped)
+	if m.shared != nil {
+		_ = unix.Munmap(m.shared)
+	}
+}

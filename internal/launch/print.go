@@ -30,9 +30,6 @@ func CallName(nr uint32) string {
 func (p *Program) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "spawn %s", flagNames(p.Spawn.Flags))
-	if p.Spawn.PIDNamespace >= 0 {
-		fmt.Fprintf(&b, " pidns=%s", fileName(uint64(p.Spawn.PIDNamespace)))
-	}
 	if p.Spawn.Cgroup >= 0 {
 		fmt.Fprintf(&b, " cgroup=%s", fileName(uint64(p.Spawn.Cgroup)))
 	}
@@ -153,7 +150,7 @@ func flagNames(flags uint64) string {
 }
 
 var callNames = map[uint32]string{
-	OpEqual: "equal", OpStore: "store", OpFail: "fail", OpSkip: "skip",
+	OpEqual: "equal", OpStore: "store", OpFail: "fail", OpSkip: "skip", OpFork: "fork",
 	unix.SYS_CAPSET: "capset", unix.SYS_CHDIR: "chdir", unix.SYS_CLOSE: "close", unix.SYS_CLOSE_RANGE: "close_range",
 	unix.SYS_DUP3: "dup3", unix.SYS_EXECVE: "execve", unix.SYS_EXECVEAT: "execveat", unix.SYS_FCHDIR: "fchdir",
 	unix.SYS_FCHOWN: "fchown", unix.SYS_FCHOWNAT: "fchownat", unix.SYS_FCHMOD: "fchmod", unix.SYS_FSCONFIG: "fsconfig",

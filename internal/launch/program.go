@@ -4,7 +4,9 @@
 // refer to, and a number of descriptors that travel beside it. It is made by
 // package compile from an OCI runtime configuration, printed by String, carried
 // over a socket by MarshalBinary and run by Run in a child made with
-// clone3(CLONE_VM|CLONE_VFORK). Whoever runs a program knows nothing about
+// clone3(CLONE_VM|CLONE_VFORK). What enters a PID namespace that others live in is
+// forked (OpFork) once it has left the host, since who may trace it there must reach
+// nothing but the container. Whoever runs a program knows nothing about
 // containers; whatever a container needs is in the program, where a test can
 // compare it and a person can read it.
 package launch
@@ -49,8 +51,6 @@ type Program struct {
 type Spawn struct {
 	// Flags are CLONE_NEW* flags.
 	Flags uint64
-	// PIDNamespace is the file whose PID namespace the child is born into; -1 for none.
-	PIDNamespace int
 	// Cgroup is the file of a cgroup v2 directory to be born into; -1 for none.
 	Cgroup int
 }
@@ -86,6 +86,9 @@ const (
 	OpFail
 	// OpSkip does nothing and succeeds; with Else it skips calls.
 	OpSkip
+	// OpFork lets the rest run in a child with memory of its own, born into the PID
+	// namespace of the file args[0]; the one before it ends. A program has one at most.
+	OpFork
 	opEnd
 )
 

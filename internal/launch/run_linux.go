@@ -32,11 +32,27 @@ type job struct {
 	slots      unsafe.Pointer // uintptrs
 	data       unsafe.Pointer
 	remembered uintptr // errno of a Try
-	failed     uintptr // index of the call that failed, plus one
-	errno      uintptr
-	mask       uint64 // an empty signal mask
-	pidfd      int32  // the kernel writes it for the parent
+	report     *report
+	gaps       unsafe.Pointer // ngaps × gap
+	ngaps      uintptr
+	child      uintptr // of OpFork
+	mask       uint64  // an empty signal mask
+	pidfd      int32   // the kernel writes it for the parent
 }
+
+// report is how the launch failed. After OpFork it is all that the child can write to.
+type report struct {
+	failed uintptr // index of the call that failed, plus one
+	errno  uintptr
+}
+
+// gap is a range of descriptors that the child closes first.
+type gap struct{ first, last uintptr }
+
+const (
+	sysCloseRange = unix.SYS_CLOSE_RANGE
+	sysSetns      = unix.SYS_SETNS
+)
 
 // flatCall is a Call with its arguments' addresses and descriptors resolved.
 type flatCall struct {
@@ -54,7 +70,8 @@ type flatCall struct {
 // meanwhile and should be the caller's own (runtime.LockOSThread). The caller reaps
 // the child, also after a *Failure, whose pid is given then if there was a child.
 //
-// The process should have PR_SET_DUMPABLE 0: its memory is the child's for a while.
+// The process should have PR_SET_DUMPABLE 0: its memory is the child's for a while. That
+// keeps everyone out but those with CAP_SYS_PTRACE who see the child: nobody before OpFork.
 func Run(p *Program, files []int) (pid, pidfd int, err error) {
 	if err := p.Validate(); err != nil {
 		return 0, -1, err
@@ -67,11 +84,6 @@ func Run(p *Program, files []int) (pid, pidfd int, err error) {
 		return 0, -1, err
 	}
 	defer m.free()
-	leave, err := enterPIDNamespace(p, files)
-	if err != nil {
-		return 0, -1, err
-	}
-	defer leave()
 	args := cloneArgs{
 		flags: p.Spawn.Flags | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
 		pidfd: uint64(uintptr(unsafe.Pointer(&m.job.pidfd))), exitSignal: uint64(unix.SIGCHLD),
@@ -85,42 +97,33 @@ func Run(p *Program, files []int) (pid, pidfd int, err error) {
 	if errno != 0 {
 		return 0, -1, &Failure{Call: -1, Errno: errno}
 	}
-	if m.job.errno != 0 {
-		unix.Close(int(m.job.pidfd))
-		return n, -1, &Failure{Call: int(m.job.failed) - 1, Errno: syscall.Errno(m.job.errno)}
+	pid, pidfd = n, int(m.job.pidfd)
+	if m.job.child != 0 {
+		pid, pidfd = int(m.job.child), succeed(int(m.job.child), pidfd)
 	}
-	return n, int(m.job.pidfd), nil
-}
-
-// enterPIDNamespace lets the thread's next children be born in the program's PID namespace.
-func enterPIDNamespace(p *Program, files []int) (leave func(), err error) {
-	f := p.Spawn.PIDNamespace
-	if f < 0 {
-		return func() {}, nil
-	}
-	own, err := unix.Open("/proc/thread-self/ns/pid", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &Failure{Call: -1, Errno: errnoOf(err)}
-	}
-	if err := unix.Setns(files[f], unix.CLONE_NEWPID); err != nil {
-		unix.Close(own)
-		return nil, &Failure{Call: -1, Errno: errnoOf(err)}
-	}
-	return func() {
-		// Entering one's own namespace again cannot fail; a thread that is elsewhere must not go on.
-		if err := unix.Setns(own, unix.CLONE_NEWPID); err != nil {
-			panic("return to own PID namespace: " + err.Error())
+	if r := *m.job.report; r.errno != 0 {
+		if pidfd >= 0 {
+			unix.Close(pidfd)
 		}
-		unix.Close(own)
-	}, nil
+		return pid, -1, &Failure{Call: int(r.failed) - 1, Errno: syscall.Errno(r.errno)}
+	}
+	return pid, pidfd, nil
 }
 
-func errnoOf(err error) syscall.Errno {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
+// succeed buries the child that made another one, and gives the other's pidfd: -1 when that has ended and was reaped.
+func succeed(pid, before int) int {
+	for {
+		// Whoever waits for all children may have been first.
+		if err := unix.Waitid(unix.P_PIDFD, before, nil, unix.WEXITED, nil); !errors.Is(err, unix.EINTR) {
+			break
+		}
 	}
-	return syscall.EINVAL
+	unix.Close(before)
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return -1
+	}
+	return pidfd
 }
 
 // cloneArgs is struct clone_args of linux/sched.h.

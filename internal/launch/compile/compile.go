@@ -43,6 +43,10 @@ type compiler struct {
 	// attr is where the label of the next execve is written to, when there is one.
 	attr  launch.Arg
 	label string
+	// pids is the PID namespace that is entered, when it is another's.
+	pids *launch.Arg
+	// bounded says that the bounding set is done.
+	bounded bool
 }
 
 func newCompiler() *compiler { return &compiler{Builder: launch.NewBuilder()} }
@@ -103,6 +107,9 @@ func (c *compiler) container(spec *specs.Spec, opt Options) error {
 		return err
 	}
 	if err := c.enterRoot(spec.Root.Path, opt.Overlay); err != nil {
+		return err
+	}
+	if err := c.fork(spec.Process); err != nil {
 		return err
 	}
 	for i, m := range spec.Mounts {

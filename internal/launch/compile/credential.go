@@ -43,6 +43,23 @@ func permitted() (uint64, error) {
 	return uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32, nil
 }
 
+// boundBy drops what the process may never have from the bounding set, once.
+func (c *compiler) boundBy(p *specs.Process) error {
+	have, err := permitted()
+	if err != nil || c.bounded {
+		return err
+	}
+	var keep uint64
+	if p.Capabilities != nil {
+		if keep, err = capMask(p.Capabilities.Bounding, have); err != nil {
+			return err
+		}
+	}
+	c.bounded = true
+	c.bound(keep)
+	return nil
+}
+
 // credentials sets groups, user and capabilities.
 func (c *compiler) credentials(p *specs.Process) error {
 	have, err := permitted()
@@ -53,21 +70,23 @@ func (c *compiler) credentials(p *specs.Process) error {
 	if caps == nil {
 		caps = &specs.LinuxCapabilities{}
 	}
-	var sets [5]uint64
-	for i, list := range [][]string{caps.Bounding, caps.Effective, caps.Permitted, caps.Inheritable, caps.Ambient} {
+	if err := c.boundBy(p); err != nil {
+		return err
+	}
+	var sets [4]uint64
+	for i, list := range [][]string{caps.Effective, caps.Permitted, caps.Inheritable, caps.Ambient} {
 		if sets[i], err = capMask(list, have); err != nil {
 			return err
 		}
 	}
-	c.bound(sets[0])
 	none := launch.Int(0)
 	c.Must(unix.SYS_PRCTL, "keep capabilities", launch.Int(unix.PR_SET_KEEPCAPS), launch.Int(1), none, none, none)
 	c.user(p.User)
-	c.setCaps(sets[1], sets[2], sets[3])
+	c.setCaps(sets[0], sets[1], sets[2])
 	c.Must(unix.SYS_PRCTL, "", launch.Int(unix.PR_SET_KEEPCAPS), none, none, none, none)
 	c.May(unix.SYS_PRCTL, "clear ambient capabilities", launch.Int(unix.PR_CAP_AMBIENT), launch.Int(unix.PR_CAP_AMBIENT_CLEAR_ALL), none, none, none)
 	for i, name := range capabilityNames() {
-		if sets[4]&(1<<i) != 0 {
+		if sets[3]&(1<<i) != 0 {
 			c.Must(unix.SYS_PRCTL, "raise "+name, launch.Int(unix.PR_CAP_AMBIENT), launch.Int(unix.PR_CAP_AMBIENT_RAISE), launch.Int(i), none, none)
 		}
 	}

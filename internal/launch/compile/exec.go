@@ -2,6 +2,7 @@ package compile
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/mayfly-run/mayfly/internal/launch"
@@ -36,9 +37,13 @@ func (c *compiler) enter(p *specs.Process, opt ExecOptions) error {
 	c.oomScore(p.OOMScoreAdj)
 	c.openLabel(p)
 	const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
-	c.Spawn().PIDNamespace = launch.FileTarget
+	target := launch.FileArg(launch.FileTarget)
+	c.pids = &target
 	c.Must(unix.SYS_SETNS, "enter the container", launch.FileArg(launch.FileTarget), launch.Int(namespaces))
 	c.openRoot()
+	if err := c.fork(p); err != nil {
+		return err
+	}
 	c.stdio(p, false)
 	return c.process(p, opt.Seccomp)
 }
@@ -73,6 +78,9 @@ func (c *compiler) pause(opt PauseOptions) error {
 	c.oomScore(&score)
 	if err := c.joinNamespaces(opt.Namespaces, false); err != nil {
 		return err
+	}
+	if c.pids != nil {
+		return fmt.Errorf("a pause process in another's PID namespace: %w", ErrUnsupported)
 	}
 	c.Spawn().Flags |= unix.CLONE_NEWNS
 	c.hostname(opt.Hostname, "")

@@ -155,7 +155,7 @@ func (c *compiler) joinNamespace(ns specs.LinuxNamespace, flag uint64) error {
 			return err
 		}
 		if ns.Type == specs.PIDNamespace {
-			c.Spawn().PIDNamespace = int(f.Value)
+			c.pids = &f
 			return nil
 		}
 		c.Must(unix.SYS_SETNS, fmt.Sprintf("join %s namespace %s", ns.Type, ns.Path), f, launch.Int(int(flag)))

@@ -39,10 +39,9 @@ func (c *compiler) process(p *specs.Process, profile *specs.LinuxSeccomp) error 
 		umask = *p.User.Umask
 	}
 	c.Must(unix.SYS_UMASK, "", launch.Int(int(umask)))
-	if c.label != "" {
-		c.Must(unix.SYS_WRITE, "label "+c.label, c.attr, c.Text(c.label), launch.Int(len(c.label)))
-	}
-	c.Must(unix.SYS_CLOSE_RANGE, "keep nothing else open", launch.Int(3), launch.Int(1<<32-1), launch.Int(unix.CLOSE_RANGE_CLOEXEC))
+	c.writeLabel()
+	// Not only on execve, which looks its path up first, through /proc/self/fd as well.
+	c.Must(unix.SYS_CLOSE_RANGE, "keep nothing else open", launch.Int(3), launch.Int(1<<32-1), launch.Int(0))
 	if !p.NoNewPrivileges {
 		c.filter(filter)
 	}
@@ -54,6 +53,28 @@ func (c *compiler) process(p *specs.Process, profile *specs.LinuxSeccomp) error 
 		c.filter(filter)
 	}
 	return c.exec(p)
+}
+
+// fork goes on in a process that the PID namespace's others can see, and those with CAP_SYS_PTRACE can take over.
+// So it comes once the host is out of reach, and what can be given up before is.
+func (c *compiler) fork(p *specs.Process) error {
+	if c.pids == nil {
+		return nil
+	}
+	c.writeLabel()
+	if err := c.boundBy(p); err != nil {
+		return err
+	}
+	c.Must(launch.OpFork, "enter PID namespace", *c.pids)
+	return nil
+}
+
+// writeLabel says which label the next execve gives, through the file of the process that opened it; a fork inherits it.
+func (c *compiler) writeLabel() {
+	if c.label != "" {
+		c.Must(unix.SYS_WRITE, "label "+c.label, c.attr, c.Text(c.label), launch.Int(len(c.label)))
+		c.label = ""
+	}
 }
 
 // rlimits may fail: raising one needs CAP_SYS_RESOURCE.
