@@ -38,6 +38,7 @@ type Etcd struct {
 	lock   *os.File
 	server *etcdserver.EtcdServer
 	client *kubernetes.Client
+	space  *space
 	fatal  *fatal
 	once   sync.Once
 }
@@ -53,11 +54,30 @@ func OpenEtcd(ctx context.Context, dir string) (*Etcd, error) {
 		return nil, err
 	}
 	e := &Etcd{dir: dir, lock: lock, fatal: newFatal(dir)}
-	if err := e.start(ctx); err != nil {
+	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	e.client = newClient(v3client.New(e.server))
 	return e, nil
+}
+
+func (e *Etcd) open(ctx context.Context) error {
+	have, err := free(e.dir)
+	if err != nil {
+		return err
+	}
+	if have < deleteReserveBytes {
+		return fmt.Errorf("no room on the disk of %s: %d MiB are free and etcd needs %d MiB to start; free space on that filesystem", e.dir, have>>20, int64(deleteReserveBytes)>>20)
+	}
+	if err := e.start(ctx); err != nil {
+		return err
+	}
+	if e.space, err = newSpace(e.dir, func() int64 { return e.server.Backend().Size() }); err != nil {
+		e.server.HardStop()
+		return err
+	}
+	e.client = newClient(v3client.New(e.server))
+	e.client.Kubernetes = guarded{e.client.Kubernetes, e.space}
+	return nil
 }
 
 func lockDirectory(dir string) (*os.File, error) {
@@ -195,5 +215,5 @@ func (e *Etcd) Close() error {
 			e.server.HardStop()
 		}
 	})
-	return e.lock.Close()
+	return errors.Join(e.space.close(), e.lock.Close())
 }
