@@ -68,13 +68,17 @@ func (t target) Exec(ctx context.Context, id string, command []string, streams c
 }
 
 // Attach implements stream.Target.
-func (t target) Attach(ctx context.Context, id string, streams container.Streams) (*monitor.Attachment, stream.Resize, error) {
+func (t target) Attach(ctx context.Context, id string, streams container.Streams) (stream.Attachment, error) {
 	c, err := t.containers.Get(id)
 	if err != nil {
-		return nil, nil, err
+		return stream.Attachment{}, err
 	}
 	attached, err := t.containers.Attach(ctx, c, streams)
-	return attached, func(width, height uint16) error { return t.containers.Resize(ctx, c, width, height) }, err
+	return stream.Attachment{
+		Attachment: attached,
+		Resize:     func(width, height uint16) error { return t.containers.Resize(ctx, c, width, height) },
+		Detachable: c.Config().GetTty() || !c.Config().GetStdinOnce(),
+	}, err
 }
 
 // Netns implements stream.Target.

@@ -194,6 +194,39 @@ func TestAttachTerminal(t *testing.T) {
 	}
 }
 
+// TestDetach: the end of a client's input ends its session, after the answer to it, and not the container.
+func TestDetach(t *testing.T) {
+	f := newFixture(t)
+	pod, config := f.pod("web")
+	shells := map[bool]string{}
+	for _, tty := range []bool{false, true} {
+		shells[tty] = f.run(pod, config, fmt.Sprint("tty-", tty), func(c *runtimev1.ContainerConfig) {
+			c.Command, c.Stdin, c.Tty, c.StdinOnce = []string{"sh"}, true, tty, tty
+		})
+	}
+	for _, round := range []string{"first", "second"} {
+		for tty, id := range shells {
+			s := f.connect(f.attachURL(&runtimev1.AttachRequest{ContainerId: id, Stdin: true, Stdout: true, Tty: tty}), remotecommand.StreamProtocolV4Name)
+			s.open("stdin", "stdout")
+			if tty {
+				s.streams["resize"], _ = s.CreateStream(http.Header{remotecommand.StreamType: {"resize"}})
+			}
+			fmt.Fprintf(s.streams["stdin"], "sleep 0.1; echo %s-$((40+2))\n", round)
+			s.streams["stdin"].Close()
+			if out := s.all("stdout"); !strings.Contains(out, round+"-42") {
+				t.Errorf("tty %t: the answer is %q", tty, out)
+			}
+			if end := s.all("error"); !strings.Contains(end, `"status":"Success"`) {
+				t.Errorf("tty %t: the session ended with %q", tty, end)
+			}
+			s.Close()
+			if state := f.status(id).GetState(); state != runtimev1.ContainerState_CONTAINER_RUNNING {
+				t.Errorf("tty %t: the container is %s", tty, state)
+			}
+		}
+	}
+}
+
 func TestPortForward(t *testing.T) {
 	f := newFixture(t)
 	pod, config := f.pod("web")

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"sync"
 
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
 	"k8s.io/utils/exec"
@@ -18,10 +16,18 @@ import (
 // Target is what streams lead to.
 type Target interface {
 	Exec(ctx context.Context, id string, command []string, streams container.Streams) (*monitor.Process, error)
-	// Attach also returns what resizes the container's terminal.
-	Attach(ctx context.Context, id string, streams container.Streams) (*monitor.Attachment, Resize, error)
+	Attach(ctx context.Context, id string, streams container.Streams) (Attachment, error)
 	// Netns returns the path of a sandbox's network namespace, empty for the host's.
 	Netns(id string) (string, error)
+}
+
+// Attachment is a container's streams.
+type Attachment struct {
+	*monitor.Attachment
+	// Resize sets the size of the container's terminal.
+	Resize Resize
+	// Detachable says that the client's end of input is not the container's: it is how a client leaves.
+	Detachable bool
 }
 
 // Resize sets a terminal's size in characters.
@@ -61,16 +67,21 @@ func (r Runtime) Exec(ctx context.Context, id string, command []string, in io.Re
 	return nil
 }
 
-// Attach copies a container's streams until it has ended or the client leaves.
+// Attach copies a container's streams until it has ended or the client leaves. A client also leaves by ending its
+// input, as kubectl does on ctrl-p ctrl-q, unless that is to end the container's (stdin-once without a terminal). The
+// answer to what it typed last still reaches it, so that a command may be piped to a shell: see [linger].
 func (r Runtime) Attach(ctx context.Context, id string, in io.Reader, out, errOut io.WriteCloser, tty bool, resize <-chan remotecommand.TerminalSize) error {
-	attached, set, err := r.Target.Attach(ctx, id, container.Streams{TTY: tty, Stdin: in != nil, Stdout: out != nil, Stderr: errOut != nil && !tty})
+	attached, err := r.Target.Attach(ctx, id, container.Streams{TTY: tty, Stdin: in != nil, Stdout: out != nil, Stderr: errOut != nil && !tty})
 	if err != nil {
 		return err
 	}
 	if tty {
-		go follow(ctx, resize, set)
+		go follow(ctx, resize, attached.Resize)
 	}
 	pipes := pipes{stdin: attached.Stdin, stdout: attached.Stdout, stderr: attached.Stderr}
+	if attached.Detachable {
+		pipes.linger = &linger{}
+	}
 	return pipes.copy(ctx, in, out, errOut, nil)
 }
 
@@ -90,58 +101,3 @@ func follow(ctx context.Context, sizes <-chan remotecommand.TerminalSize, set Re
 		}
 	}
 }
-
-// pipes are the near ends of a process's streams. With shared, stdin and stdout are one terminal.
-type pipes struct {
-	stdin, stdout, stderr *os.File
-	shared                bool
-}
-
-// copy moves everything until the outputs end, and closes the pipes. It returns early when ctx ends. The copying of
-// the client's input may outlive it for as long as the client's connection does, which the caller closes next.
-func (p pipes) copy(ctx context.Context, in io.Reader, out, errOut io.Writer, ended <-chan struct{}) error {
-	closeAll := sync.OnceFunc(func() {
-		for _, f := range []*os.File{p.stdin, p.stdout, p.stderr} {
-			if f != nil {
-				f.Close()
-			}
-		}
-	})
-	defer closeAll()
-	stop := context.AfterFunc(ctx, closeAll) // wakes whatever reads or writes them
-	defer stop()
-	if in != nil && p.stdin != nil {
-		go p.feed(in)
-	}
-	var outputs sync.WaitGroup
-	for _, o := range []struct {
-		from *os.File
-		to   io.Writer
-	}{{p.stdout, out}, {p.stderr, errOut}} {
-		if o.from != nil && o.to != nil {
-			outputs.Go(func() {
-				if err := Pump(o.to, o.from, ended); err != nil {
-					closeAll() // nobody listens any more
-				}
-			})
-		}
-	}
-	outputs.Wait()
-	if p.stdout == nil && p.stderr == nil && ended == nil { // only input: the client's to end
-		<-ctx.Done()
-	}
-	return nil
-}
-
-// feed copies the client's input, and passes its end on unless that would hang up a terminal.
-func (p pipes) feed(in io.Reader) {
-	buffer := buffers.Get().(*[]byte)
-	defer buffers.Put(buffer)
-	_, _ = io.CopyBuffer(onlyWriter{p.stdin}, in, *buffer)
-	if !p.shared {
-		p.stdin.Close()
-	}
-}
-
-// onlyWriter hides os.File's ReadFrom, which would ignore the buffer.
-type onlyWriter struct{ io.Writer }
