@@ -40,7 +40,7 @@ func checkRoutes(name string, prefixes []netip.Prefix) error {
 		own = link.Attrs().Index
 	}
 	for _, prefix := range prefixes {
-		routes, err := netlink.RouteList(nil, family(prefix.Addr()))
+		routes, err := whole(func() ([]netlink.Route, error) { return netlink.RouteList(nil, family(prefix.Addr())) })
 		if err != nil {
 			return fmt.Errorf("list routes: %w", err)
 		}
@@ -54,6 +54,18 @@ func checkRoutes(name string, prefixes []netip.Prefix) error {
 		}
 	}
 	return nil
+}
+
+// whole lists again while others change what is listed: the kernel gives a list in pieces, and tells when they may not
+// fit together.
+func whole[T any](list func() ([]T, error)) (all []T, err error) {
+	const attempts = 20
+	for range attempts {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return all, err
 }
 
 // routePrefix leaves out default routes, which every network overlaps, and link-local and multicast ones of IPv6.
@@ -114,7 +126,7 @@ func openBridge(name string, prefixes []netip.Prefix) (*bridge, error) {
 
 // setAddresses gives the bridge the gateways of the networks and takes others away, which an earlier --pod-cidr left.
 func setAddresses(link netlink.Link, prefixes []netip.Prefix) error {
-	present, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	present, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return fmt.Errorf("list addresses of %s: %w", link.Attrs().Name, err)
 	}
@@ -159,7 +171,7 @@ func hardwareAddr(name string) net.HardwareAddr {
 // uplinkMTU is the MTU of the interface that leads to the world, so that Pods send nothing too big for it.
 func uplinkMTU() int {
 	const ethernet = 1500
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := whole(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return ethernet
 	}

@@ -25,6 +25,7 @@ func table(name string) *nftables.Table {
 
 // rebuildTable replaces the instance's table in one transaction, host ports of connected sandboxes included:
 //
+//	chain loopback    { type filter hook prerouting priority raw; iifname "mf-…" ip daddr 127.0.0.0/8 drop; the same by saddr }
 //	chain prerouting  { type nat hook prerouting priority dstnat; fib daddr type local jump hostports }
 //	chain output      { type nat hook output priority dstnat; fib daddr type local jump hostports }
 //	chain hostports   { meta l4proto tcp th dport 8080 dnat ip to 10.88.0.2:80 … }
@@ -39,6 +40,10 @@ func rebuildTable(name, bridge string, prefixes []netip.Prefix, records []*recor
 	t := conn.AddTable(table(name)) // so that the deletion has something to delete
 	conn.DelTable(t)
 	t = conn.AddTable(table(name))
+	guard := conn.AddChain(&nftables.Chain{Name: "loopback", Table: t, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw})
+	for _, exprs := range guardLoopback(bridge) {
+		conn.AddRule(&nftables.Rule{Table: t, Chain: guard, Exprs: exprs})
+	}
 	ports := conn.AddChain(&nftables.Chain{Name: portChain, Table: t})
 	for chain, hook := range map[string]*nftables.ChainHook{"prerouting": nftables.ChainHookPrerouting, "output": nftables.ChainHookOutput} {
 		c := conn.AddChain(&nftables.Chain{Name: chain, Table: t, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: nftables.ChainPriorityNATDest})
@@ -61,6 +66,18 @@ func rebuildTable(name, bridge string, prefixes []netip.Prefix, records []*recor
 	return nil
 }
 
+// guardLoopback keeps Pods from what listens on the host's loopback alone: route_localnet, without which host ports
+// would not be found at 127.0.0.1, would let their packets in (CVE-2020-8558).
+func guardLoopback(bridge string) [][]expr.Any {
+	drop := []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
+	return [][]expr.Any{
+		join(incoming(bridge), within(loopback(), destination, expr.CmpOpEq), drop),
+		join(incoming(bridge), within(loopback(), source, expr.CmpOpEq), drop),
+	}
+}
+
+func loopback() netip.Prefix { return netip.MustParsePrefix("127.0.0.0/8") }
+
 func masquerade(bridge string, prefix netip.Prefix) [][]expr.Any {
 	masq := []expr.Any{&expr.Masq{}}
 	multicast := netip.MustParsePrefix("ff00::/8")
@@ -77,7 +94,7 @@ func masquerade(bridge string, prefix netip.Prefix) [][]expr.Any {
 		join(outgoing(bridge, expr.CmpOpEq), dnat, within(prefix, source, expr.CmpOpEq), masq),
 	}
 	if prefix.Addr().Is4() {
-		rules = append(rules, join(outgoing(bridge, expr.CmpOpEq), dnat, within(netip.MustParsePrefix("127.0.0.0/8"), source, expr.CmpOpEq), masq))
+		rules = append(rules, join(outgoing(bridge, expr.CmpOpEq), dnat, within(loopback(), source, expr.CmpOpEq), masq))
 	}
 	return rules
 }
@@ -96,10 +113,18 @@ func toThisHost() []expr.Any {
 	}
 }
 
+func incoming(name string) []expr.Any {
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: padded(name)}}
+}
+
 func outgoing(name string, op expr.CmpOp) []expr.Any {
-	padded := make([]byte, unix.IFNAMSIZ)
-	copy(padded, name)
-	return []expr.Any{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, &expr.Cmp{Op: op, Register: 1, Data: padded}}
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, &expr.Cmp{Op: op, Register: 1, Data: padded(name)}}
+}
+
+func padded(name string) []byte {
+	out := make([]byte, unix.IFNAMSIZ)
+	copy(out, name)
+	return out
 }
 
 // side is an address of a packet.
