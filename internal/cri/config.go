@@ -37,6 +37,9 @@ type Config struct {
 	Monitor []byte
 	// Version is what the runtime says its version is.
 	Version string
+
+	// takeDown says that nothing is to be started any more.
+	takeDown bool
 }
 
 func (c Config) complete() Config {
@@ -58,6 +61,6 @@ func (c Config) network() network.Config {
 	return network.Config{
 		Bridge: "mf-" + c.InstanceID[:min(len(c.InstanceID), 6)], Table: "mayfly-" + c.InstanceID,
 		PodCIDRs: c.PodCIDRs, StateDir: filepath.Join(c.RootDir, "network"),
-		CNIConfDir: c.CNIConfDir, CNIBinDir: c.CNIBinDir,
+		CNIConfDir: c.CNIConfDir, CNIBinDir: c.CNIBinDir, TakeDown: c.takeDown,
 	}
 }

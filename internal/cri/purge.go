@@ -5,44 +5,79 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/network"
+	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 )
 
 // Purge stops and removes every sandbox and container of the instance and all that the kernel holds for it: mounts,
 // namespaces, cgroups, bridge, nftables. Images and logs stay. The runtime of the instance must not be running.
+//
+// It needs neither images nor a network that works, goes on past what it cannot do, and may be interrupted and
+// repeated: every step finds out for itself what is left.
 func Purge(ctx context.Context, cfg Config) error {
 	cfg = cfg.complete()
-	s, err := New(ctx, cfg)
+	cgroups, err := cgroup.Open()
 	if err != nil {
+		return fmt.Errorf("open cgroups: %w", err)
+	}
+	root, err := cgroups.Group(cfg.CgroupRoot)
+	if err != nil {
+		return fmt.Errorf("find cgroup of the instance: %w", err)
+	}
+	errs := []error{network.Purge(ctx, cfg.network())}
+	pods := purgePods(ctx, cfg, cgroups)
+	if err := ignoreMissing(root.Kill(ctx)); err != nil {
+		errs = append(errs, err)
+	}
+	if pods != nil { // a monitor that did not obey is dead now
+		pods = purgePods(ctx, cfg, cgroups)
+	}
+	errs = append(errs, pods, ignoreMissing(root.Remove(ctx)), ignoreMissing(os.Remove(cfg.Socket)), clearRunDir(cfg.RunDir))
+	return errors.Join(errs...)
+}
+
+// purgePods removes sandboxes and containers.
+func purgePods(ctx context.Context, cfg Config, cgroups *cgroup.Host) error {
+	if !exists(filepath.Join(cfg.RootDir, "state")) && !exists(filepath.Join(cfg.RunDir, "netns")) {
+		return nil // nothing was ever here, or is any more
+	}
+	s := &Server{cfg: cfg, cgroups: cgroups}
+	defer s.close()
+	if err := s.assemble(noImages{}, noNetwork{}); err != nil {
 		return fmt.Errorf("open runtime to take it down: %w", err)
 	}
-	defer s.streams.Close()
-	var errs []error
+	_, err := s.find(ctx)
+	errs := []error{err}
 	for _, box := range s.sandboxes.All() {
 		errs = append(errs, s.removeSandbox(ctx, box))
 	}
 	for _, c := range s.containers.All() { // of sandboxes that are not known any more
 		errs = append(errs, s.containers.Remove(ctx, c))
 	}
-	root, err := s.cgroups.Group(cfg.CgroupRoot)
-	s.close()
-	errs = append(errs, network.Purge(ctx, cfg.network()), err)
-	if err == nil {
-		errs = append(errs, ignoreMissing(root.Kill(ctx)), ignoreMissing(root.Remove(ctx)))
-	}
-	errs = append(errs, ignoreMissing(os.Remove(cfg.Socket)), removeEmptyDirs(cfg.RunDir))
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.sandboxes.EndStrays(ctx))...)
 }
 
-// removeEmptyDirs removes what the runtime made below the run directory, never anything that is still in use.
-func removeEmptyDirs(run string) error {
-	for _, dir := range []string{"netns", "ns", "shm", "monitor"} {
-		if err := ignoreMissing(os.Remove(run + "/" + dir)); err != nil {
+// clearRunDir removes what the runtime made below the run directory, but never a directory that holds a mount.
+func clearRunDir(run string) error {
+	for _, dir := range []string{"netns", "ns", "shm"} {
+		if err := ignoreMissing(os.Remove(filepath.Join(run, dir))); err != nil {
 			return fmt.Errorf("remove run directory: %w", err)
 		}
 	}
+	if err := os.RemoveAll(filepath.Join(run, "monitor")); err != nil {
+		return fmt.Errorf("remove monitors' directory: %w", err)
+	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func ignoreMissing(err error) error {
@@ -50,4 +85,28 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
+}
+
+// noImages takes the place of the image store where containers only go.
+type noImages struct{}
+
+// Rootfs implements container.Images.
+func (noImages) Rootfs(context.Context, string, string) (image.Image, error) {
+	return image.Image{}, nil
+}
+
+// Release implements container.Images.
+func (noImages) Release(string) {}
+
+// noNetwork takes the place of the network where all of it goes at once.
+type noNetwork struct{}
+
+// Setup implements sandbox.Network.
+func (noNetwork) Setup(context.Context, string, string, *runtimev1.PodSandboxConfig) ([]string, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// Teardown implements sandbox.Network.
+func (noNetwork) Teardown(context.Context, string, string, *runtimev1.PodSandboxConfig) error {
+	return nil
 }

@@ -24,6 +24,8 @@ type Config struct {
 	StateDir string
 	// CNIConfDir and CNIBinDir are CNI's directories. A configuration in the first takes the bridge's place.
 	CNIConfDir, CNIBinDir string
+	// TakeDown leaves the host as it is until a sandbox is to be connected: what is to be taken down need not fit it.
+	TakeDown bool
 }
 
 // Pod names a sandbox to CNI plugins and in messages.
@@ -89,7 +91,7 @@ func New(ctx context.Context, cfg Config) (*Network, error) {
 	if n.ledger, err = openLedger(cfg.StateDir, n.prefixes); err != nil {
 		return nil, err
 	}
-	if n.cni.configured() {
+	if cfg.TakeDown || n.cni.configured() {
 		return n, nil
 	}
 	return n, n.ensureBridge(ctx)

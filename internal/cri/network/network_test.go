@@ -326,6 +326,14 @@ func TestOverlapIsRefusedAndInstancesLiveSideBySide(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "--pod-cidr") || !strings.Contains(err.Error(), first.Bridge) {
 		t.Errorf("error %v", err)
 	}
+	leaving := testConfig(t, "10.237.0.128/25")
+	leaving.TakeDown = true
+	if _, err := New(t.Context(), leaving); err != nil {
+		t.Errorf("open to take down: %v", err)
+	}
+	if _, err := netlink.LinkByName(leaving.Bridge); err == nil {
+		t.Error("what is to be taken down was made")
+	}
 	second := testConfig(t, "10.238.0.0/24")
 	b := start(t, second)
 	sa, sb := sandbox(t, "same"), sandbox(t, "same")
