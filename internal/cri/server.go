@@ -67,7 +67,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.assemble(); err != nil {
+	if err := s.assemble(s.images, connector{s.network}); err != nil {
 		return nil, err
 	}
 	if err := s.recover(ctx); err != nil {
@@ -105,16 +105,16 @@ func (s *Server) open(ctx context.Context) (err error) {
 	return opening.Wait()
 }
 
-func (s *Server) assemble() (err error) {
+func (s *Server) assemble(images container.Images, network sandbox.Network) (err error) {
 	s.sandboxes, err = sandbox.New(sandbox.Config{
 		RootDir: s.cfg.RootDir, RunDir: s.cfg.RunDir, CgroupRoot: s.cfg.CgroupRoot,
-		Cgroups: s.cgroups, Network: connector{s.network}, Executable: s.executable,
+		Cgroups: s.cgroups, Network: network, Executable: s.executable,
 	})
 	if err != nil {
 		return err
 	}
 	s.containers, err = container.New(container.Config{
-		RootDir: s.cfg.RootDir, Cgroups: s.cgroups, Images: s.images, Sandboxes: s.sandboxes, Notify: s.notify,
+		RootDir: s.cfg.RootDir, Cgroups: s.cgroups, Images: images, Sandboxes: s.sandboxes, Notify: s.notify,
 	})
 	if err != nil {
 		return err
@@ -125,8 +125,8 @@ func (s *Server) assemble() (err error) {
 
 // recover brings memory up to date with the machine, bottom up.
 func (s *Server) recover(ctx context.Context) error {
-	found, err := s.sandboxes.Recover(ctx)
-	errs := []error{err, s.containers.Recover(ctx, found)}
+	found, err := s.find(ctx)
+	errs := []error{err}
 	var living []network.Living
 	for _, f := range found {
 		one := network.Living{ID: f.ID}
@@ -137,11 +137,17 @@ func (s *Server) recover(ctx context.Context) error {
 		}
 		living = append(living, one)
 	}
-	errs = append(errs, s.network.Reconcile(ctx, living), s.images.Settle(ctx))
+	return errors.Join(append(errs, s.network.Reconcile(ctx, living), s.images.Settle(ctx))...)
+}
+
+// find finds sandboxes and containers, and listens to them from then on.
+func (s *Server) find(ctx context.Context) ([]sandbox.Found, error) {
+	found, err := s.sandboxes.Recover(ctx)
+	err = errors.Join(err, s.containers.Recover(ctx, found))
 	for _, f := range found {
 		s.sandboxes.Watch(f)
 	}
-	return errors.Join(errs...)
+	return found, err
 }
 
 // ImageHandler serves the image routes for the command line.

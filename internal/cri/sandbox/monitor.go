@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
@@ -46,6 +47,35 @@ func endAll(ctx context.Context, client *monitor.Client) error {
 		return fmt.Errorf("shut down: %w", err)
 	}
 	return nil
+}
+
+// EndStrays ends monitors, with all that runs under them, that belong to no sandbox that is known.
+func (s *Service) EndStrays(ctx context.Context) error {
+	sockets, err := filepath.Glob(s.socket("*"))
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, sandbox := range s.All() {
+		known[s.socket(sandbox.ID)] = true
+	}
+	var errs []error
+	for _, socket := range sockets {
+		if known[socket] {
+			continue
+		}
+		dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
+		client, err := monitor.Dial(dialCtx, socket)
+		cancel()
+		if err != nil {
+			continue // dead, or about to be killed with its cgroup
+		}
+		if err := endAll(ctx, client); err != nil {
+			errs = append(errs, fmt.Errorf("end monitor %s: %w", socket, err))
+		}
+		client.Close()
+	}
+	return errors.Join(errs...)
 }
 
 // removeEmpty removes a Pod's cgroup unless somebody else still uses it: the client may share it between Pods.
