@@ -11,6 +11,12 @@ type Builder struct {
 	texts map[string]uint32
 }
 
+// A container with the default filter fits into these.
+const (
+	usualData  = 16 << 10
+	usualCalls = 384
+)
+
 // NewBuilder starts a program that joins nothing.
 func NewBuilder() *Builder {
 	return &Builder{p: Program{Spawn: Spawn{Cgroup: -1}, Slots: 1}, texts: map[string]uint32{}}

@@ -77,8 +77,13 @@ func (p *Program) UnmarshalBinary(b []byte) error {
 		p.Relocs[i] = Reloc{At: r.U32(), Target: r.U32()}
 	}
 	p.Calls = make([]Call, r.Len(MaxCalls, 14))
+	last := ""
 	for i := range p.Calls {
-		p.Calls[i].decode(r)
+		// Calls that serve one purpose say so in the same words, which are kept once.
+		if note := p.Calls[i].decode(r); string(note) != last {
+			last = string(note)
+		}
+		p.Calls[i].Note = last
 	}
 	if err := r.Close(); err != nil {
 		return fmt.Errorf("%w: %w", ErrProgram, err)
@@ -86,7 +91,8 @@ func (p *Program) UnmarshalBinary(b []byte) error {
 	return p.Validate()
 }
 
-func (c *Call) decode(r *wire.Reader) {
+// decode gives the note, which aliases the input.
+func (c *Call) decode(r *wire.Reader) (note []byte) {
 	c.Nr = r.U32()
 	c.Policy = Policy(r.U8())
 	c.Skip = r.U16()
@@ -94,12 +100,12 @@ func (c *Call) decode(r *wire.Reader) {
 	n := int(r.U8())
 	if n > len(c.Args) {
 		r.Fail()
-		return
+		return nil
 	}
 	for i := range n {
 		c.Args[i] = Arg{Kind: Kind(r.U8()), Value: r.U64()}
 	}
-	c.Note = r.String(maxNote)
+	return r.Bytes(maxNote)
 }
 
 // Validate checks that every reference stays within the program.

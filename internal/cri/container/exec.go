@@ -35,7 +35,7 @@ func (s *Service) Exec(ctx context.Context, c *Container, command []string, stre
 		return nil, err
 	}
 	program, files, err := compile.Exec(&process, compile.ExecOptions{
-		CgroupDirs: group.Dirs(), Seccomp: built.Linux.Seccomp,
+		CgroupDirs: group.Dirs(), Seccomp: built.Linux.Seccomp, Filters: &s.filters,
 	})
 	defer closeAll(files)
 	if err != nil {

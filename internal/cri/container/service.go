@@ -15,6 +15,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/cri/sandbox"
 	"github.com/mayfly-run/mayfly/internal/cri/state"
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
+	"github.com/mayfly-run/mayfly/internal/launch/seccomp"
 )
 
 // Images gives containers their root file systems.
@@ -39,6 +40,7 @@ type Service struct {
 	cfg      Config
 	store    *state.Store[state.Container]
 	accounts accountCache
+	filters  seccomp.Cache
 	work     sync.WaitGroup // clean-up behind exits
 
 	mu    sync.Mutex

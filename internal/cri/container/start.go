@@ -95,6 +95,7 @@ func (s *Service) launch(ctx context.Context, c *Container, client *monitor.Clie
 	program, files, err := compile.Container(built, compile.Options{
 		Overlay:    &compile.Overlay{Lower: record.Lower, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"), Volatile: true},
 		CgroupDirs: group.Dirs(),
+		Filters:    &s.filters,
 	})
 	defer closeAll(files)
 	if err != nil {

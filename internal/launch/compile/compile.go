@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/mayfly-run/mayfly/internal/launch"
+	"github.com/mayfly-run/mayfly/internal/launch/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +27,8 @@ type Options struct {
 	// CgroupDirs are existing directories that the process joins: one per v1 hierarchy,
 	// or one of v2. cgroup.Group.Dirs gives them. spec.Linux.CgroupsPath is not looked at.
 	CgroupDirs []string
+	// Filters remembers compiled seccomp profiles; nil compiles each time, which takes long.
+	Filters *seccomp.Cache
 }
 
 // Overlay is a root made of image layers.
@@ -69,9 +72,6 @@ func (c *compiler) close() {
 
 // finish gives the program, or closes the files.
 func (c *compiler) finish(err error) (*launch.Program, []*os.File, error) {
-	if err == nil {
-		err = c.Program().Validate()
-	}
 	if err != nil {
 		c.close()
 		return nil, nil, err
@@ -126,7 +126,11 @@ func (c *compiler) container(spec *specs.Spec, opt Options) error {
 	if err := c.sealRoot(spec); err != nil {
 		return err
 	}
-	return c.process(spec.Process, spec.Linux.Seccomp)
+	filter, err := opt.Filters.Compile(spec.Linux.Seccomp)
+	if err != nil {
+		return fmt.Errorf("seccomp: %w", err)
+	}
+	return c.process(spec.Process, filter)
 }
 
 // check refuses what would otherwise be ignored.

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/mayfly-run/mayfly/internal/launch"
+	"github.com/mayfly-run/mayfly/internal/launch/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +17,8 @@ type ExecOptions struct {
 	CgroupDirs []string
 	// Seccomp is the container's (spec.Linux.Seccomp); nil for none.
 	Seccomp *specs.LinuxSeccomp
+	// Filters is as in Options.
+	Filters *seccomp.Cache
 }
 
 // Exec compiles a process that enters a running container, which the monitor knows by
@@ -45,7 +48,11 @@ func (c *compiler) enter(p *specs.Process, opt ExecOptions) error {
 		return err
 	}
 	c.stdio(p, false)
-	return c.process(p, opt.Seccomp)
+	filter, err := opt.Filters.Compile(opt.Seccomp)
+	if err != nil {
+		return fmt.Errorf("seccomp: %w", err)
+	}
+	return c.process(p, filter)
 }
 
 // PauseOptions say in which namespaces a sandbox's pause process lives.

@@ -25,11 +25,7 @@ var rlimits = map[string]int{
 
 // process turns the child into the process of the configuration. Without no_new_privs the
 // filter goes in while the right to do so is there; with it, as late as can be.
-func (c *compiler) process(p *specs.Process, profile *specs.LinuxSeccomp) error {
-	filter, err := seccomp.Compile(profile)
-	if err != nil {
-		return fmt.Errorf("seccomp: %w", err)
-	}
+func (c *compiler) process(p *specs.Process, filter *seccomp.Filter) error {
 	if err := c.rlimits(p.Rlimits); err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	containerd "github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/google/go-cmp/cmp"
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 	"github.com/mayfly-run/mayfly/internal/launch/compile"
@@ -181,47 +180,6 @@ func TestMemory(t *testing.T) {
 	t.Logf("%d kB private", private)
 	if private > 1536 {
 		t.Errorf("%d kB private", private)
-	}
-}
-
-func BenchmarkStart(b *testing.B) {
-	p := monitortest.New(b)
-	g := group(b)
-	root := monitortest.Root(b)
-	events := p.Events(context.Background())
-	i := 0
-	for b.Loop() {
-		i++
-		id := fmt.Sprint(i)
-		spec := monitortest.Spec(root, "/bin/busybox", "true")
-		spec.Linux.Seccomp = containerd.DefaultProfile(spec)
-		if _, err := start(b, p, spec, monitor.StartRequest{ID: id, KillDir: g.KillDir(), OOMFile: g.OOMFile()}, compile.Options{CgroupDirs: g.Dirs()}); err != nil {
-			b.Fatal(err)
-		}
-		b.StopTimer()
-		exit(b, events, id)
-		if err := p.Remove(context.Background(), id); err != nil {
-			b.Fatal(err)
-		}
-		b.StartTimer()
-	}
-}
-
-func BenchmarkExec(b *testing.B) {
-	p := monitortest.New(b)
-	spec := sleeper(b, p, "a")
-	process := *spec.Process
-	process.Args = []string{"/bin/busybox", "true"}
-	for b.Loop() {
-		e, err := execIn(b, p, "a", &process, monitor.ExecRequest{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.StopTimer()
-		if _, err := e.Wait(context.Background()); err != nil {
-			b.Fatal(err)
-		}
-		b.StartTimer()
 	}
 }
 
