@@ -30,6 +30,8 @@ type options struct {
 	streams  genericiooptions.IOStreams
 	instance config.Instance
 	started  time.Time
+	// systemd is the socket that systemd listens on, empty where it does not ask to be told.
+	systemd string
 }
 
 // New returns the command.
@@ -68,6 +70,9 @@ func (o *options) run(ctx context.Context) error {
 	if err := refuseUnfitHost(ctx, o.instance); err != nil {
 		return err
 	}
+	if err := o.takeNotifySocket(); err != nil {
+		return err
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
@@ -75,14 +80,14 @@ func (o *options) run(ctx context.Context) error {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	context.AfterFunc(ctx, func() {
-		notify(sd.SdNotifyStopping)
+		o.notify(sd.SdNotifyStopping)
 		stop()
 	})
 	return daemon.Up(running, o.instance, o.ready)
 }
 
 func (o *options) ready() {
-	notify(sd.SdNotifyReady)
+	o.notify(sd.SdNotifyReady)
 	fmt.Fprintf(o.streams.Out, "Mayfly is ready on https://%s after %s. Next: %s\n", o.instance.Listen, time.Since(o.started).Round(time.Millisecond), o.next())
 }
 
@@ -95,8 +100,25 @@ func (o *options) next() string {
 	return command
 }
 
-func notify(state string) {
-	if _, err := sd.SdNotify(false, state); err != nil {
+// notifySocket is the variable by which systemd asks to be told (sd_notify(3)).
+const notifySocket = "NOTIFY_SOCKET"
+
+// takeNotifySocket hides systemd's socket from the API server's library, which would report that all is ready as soon
+// as it listens itself.
+func (o *options) takeNotifySocket() error {
+	o.systemd = os.Getenv(notifySocket)
+	return os.Unsetenv(notifySocket)
+}
+
+func (o *options) notify(state string) {
+	if o.systemd == "" {
+		return
+	}
+	err := os.Setenv(notifySocket, o.systemd)
+	if err == nil {
+		_, err = sd.SdNotify(true, state)
+	}
+	if err != nil {
 		slog.Warn("tell systemd", "state", state, "err", err)
 	}
 }
