@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,6 +27,39 @@ func TestCheck(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// TestProcessStays lets the checks make namespaces often enough that the main thread would be hit, and looks whether
+// it was: all of /proc/self is about that thread.
+func TestProcessStays(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("this test makes namespaces, which takes root")
+	}
+	read := func() (all string) {
+		for _, name := range []string{"mnt", "pid_for_children", "net", "ipc", "uts", "cgroup"} {
+			link, err := os.Readlink("/proc/self/ns/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all += link + "\n"
+		}
+		return all
+	}
+	before := read()
+	var checks sync.WaitGroup
+	for range 50 {
+		checks.Go(func() {
+			for _, f := range []Finding{checkNamespaces(t.Context(), Config{}), checkVirtualNetwork(t.Context(), Config{})} {
+				if !f.OK {
+					t.Errorf("%+v", f)
+				}
+			}
+		})
+	}
+	checks.Wait()
+	if diff := cmp.Diff(before, read()); diff != "" {
+		t.Errorf("the process moved: %s", diff)
 	}
 }
 

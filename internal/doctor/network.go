@@ -147,7 +147,7 @@ func conflict(pods netip.Prefix, routes []route) (route, bool) {
 
 // hostRoutes lists the routes of the main table except those of one link.
 func hostRoutes(except string) ([]route, error) {
-	list, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
+	list, err := listRoutes()
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +165,16 @@ func hostRoutes(except string) ([]route, error) {
 		routes = append(routes, route{netip.PrefixFrom(address.Unmap(), ones), link.Attrs().Name})
 	}
 	return routes, nil
+}
+
+// listRoutes lists the routes anew while others change them: then the kernel tells that its answer is not whole.
+func listRoutes() (list []netlink.Route, err error) {
+	for range 20 {
+		if list, err = netlink.RouteList(nil, netlink.FAMILY_ALL); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return list, err
 }
 
 func checkListen(ctx context.Context, cfg Config) Finding {

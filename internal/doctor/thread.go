@@ -1,26 +1,21 @@
 package doctor
 
 import (
-	"runtime"
-
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/cri/thread"
 )
 
 // inNamespaces calls f on a thread with new namespaces, CLONE_NEW* flags. The thread ends with the call, and the
-// namespaces with it.
+// namespaces with it; the rest of the process, and what /proc/self tells of it, stays as it was.
 func inNamespaces(flags int, f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		// Never unlocked, so that the runtime ends the thread instead of using it for other goroutines.
-		runtime.LockOSThread()
-		if flags&unix.CLONE_NEWNS != 0 {
-			flags |= unix.CLONE_FS
-		}
+	if flags&unix.CLONE_NEWNS != 0 {
+		flags |= unix.CLONE_FS
+	}
+	return thread.Do(func() error {
 		if err := unix.Unshare(flags); err != nil {
-			done <- err
-			return
+			return err
 		}
-		done <- f()
-	}()
-	return <-done
+		return f()
+	})
 }
