@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -118,7 +117,6 @@ func (l *loop) after(d time.Duration, do func()) {
 
 // run serves until the monitor is told to end, or nobody can reach it any more.
 func (l *loop) run() error {
-	runtime.LockOSThread()
 	events := make([]unix.EpollEvent, 64)
 	resting := false
 	l.lookout.open()

@@ -26,10 +26,11 @@ type result struct {
 // spawner launches on a thread of its own, which stands still while a child prepares: a slow
 // execve delays other launches of the Pod, and nothing else.
 type spawner struct {
-	jobs chan job
-	bell int
-	mu   sync.Mutex
-	done []func()
+	// Both sides wait in the kernel, so that no third thread passes a job on.
+	wake, bell int
+	mu         sync.Mutex
+	jobs       []job
+	done       []func()
 }
 
 func newSpawner(l *loop) (*spawner, error) {
@@ -37,21 +38,43 @@ func newSpawner(l *loop) (*spawner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make eventfd: %w", err)
 	}
-	s := &spawner{jobs: make(chan job, 256), bell: bell}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make eventfd: %w", err)
+	}
+	s := &spawner{wake: wake, bell: bell}
 	go s.run()
 	return s, l.watch(bell, unix.EPOLLIN, sourceFunc(func(uint32) { s.collect() }))
 }
 
+func (s *spawner) add(j job) {
+	s.mu.Lock()
+	s.jobs = append(s.jobs, j)
+	s.mu.Unlock()
+	ring(s.wake)
+}
+
 func (s *spawner) run() {
 	runtime.LockOSThread()
-	for j := range s.jobs {
-		var r result
-		r.pid, r.pidfd, r.err = launch.Run(j.program, j.files)
+	for {
+		hush(s.wake)
 		s.mu.Lock()
-		s.done = append(s.done, func() { j.done(r) })
+		jobs := s.jobs
+		s.jobs = nil
 		s.mu.Unlock()
-		ring(s.bell)
+		for _, j := range jobs {
+			s.launch(j)
+		}
 	}
+}
+
+func (s *spawner) launch(j job) {
+	var r result
+	r.pid, r.pidfd, r.err = launch.Run(j.program, j.files)
+	s.mu.Lock()
+	s.done = append(s.done, func() { j.done(r) })
+	s.mu.Unlock()
+	ring(s.bell)
 }
 
 func (s *spawner) collect() {
@@ -69,14 +92,14 @@ func (s *spawner) collect() {
 func (l *loop) launch(p *launch.Program, own [launch.FirstFile]int, passed []int, close []int, done func(result)) {
 	l.launching++
 	files := append(own[:], passed...)
-	l.spawner.jobs <- job{program: p, files: files, done: func(r result) {
+	l.spawner.add(job{program: p, files: files, done: func(r result) {
 		l.launching--
 		closeAll(close)
 		done(r)
 		if l.launching == 0 {
 			clear(l.early)
 		}
-	}}
+	}})
 }
 
 func closeAll(fds []int) {

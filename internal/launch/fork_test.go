@@ -154,3 +154,26 @@ func TestForkTellsFailure(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+func BenchmarkFork(b *testing.B) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	namespace, err := os.Open("/proc/self/ns/pid")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer namespace.Close()
+	builder := launch.NewBuilder()
+	builder.Must(launch.OpFork, "fork", builder.AddFile())
+	builder.Must(unix.SYS_EXECVE, "exec", builder.Text("/bin/busybox"), builder.Texts("true"), builder.Texts())
+	p := builder.Program()
+	files := []int{-1, -1, -1, -1, -1, -1, int(namespace.Fd())}
+	for b.Loop() {
+		pid, pidfd, err := launch.Run(p, files)
+		if err != nil {
+			b.Fatal(err)
+		}
+		unix.Close(pidfd)
+		unix.Wait4(pid, nil, 0, nil)
+	}
+}

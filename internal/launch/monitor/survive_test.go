@@ -161,11 +161,19 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestMemory holds a monitor to what a Pod may cost: its executable is shared by all Pods.
+// TestMemory holds a monitor to what a Pod of ten containers may cost: its executable is
+// shared by all Pods.
 func TestMemory(t *testing.T) {
 	p := monitortest.New(t)
-	sleeper(t, p, "a")
-	time.Sleep(3 * time.Second) // until it is idle
+	root := monitortest.Root(t)
+	for i := range 10 {
+		spec := monitortest.Spec(root, "sh", "-c", "echo hello; exec sleep 1000")
+		r := monitor.StartRequest{ID: fmt.Sprintf("%064d", i), LogPath: fmt.Sprintf("%s/%d.log", p.Dir, i)}
+		if _, err := start(t, p, spec, r, compile.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	quiet(t, p.PID())
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.PID()))
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +187,7 @@ func TestMemory(t *testing.T) {
 	}
 	t.Logf("%d kB private", private)
 	if private > 1536 {
-		t.Errorf("%d kB private", private)
+		t.Errorf("%d kB private\n%s", private, content)
 	}
 }
 
