@@ -32,6 +32,8 @@ type Container struct {
 	life sync.Mutex
 	// exited is closed once the end is recorded.
 	exited chan struct{}
+	// group is the making of the cgroup; nil after a restart of the runtime.
+	group *making
 
 	mu      sync.Mutex // guards all below
 	record  state.Container

@@ -38,10 +38,15 @@ func (s *Service) Create(ctx context.Context, id string, box *sandbox.Sandbox, c
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.clear(c))
+			err = errors.Join(err, s.removeCgroup(context.WithoutCancel(ctx), c), s.clear(c))
 			s.unreserve(c)
 		}
 	}()
+	group, err := s.cfg.Cgroups.Group(c.record.Cgroup)
+	if err != nil {
+		return nil, err
+	}
+	c.group = begin(group)
 	if err := s.prepare(ctx, c, box); err != nil {
 		return nil, err
 	}

@@ -102,14 +102,3 @@ func (s *Service) finish(c *Container, status monitor.Status, reason, message st
 		}
 	})
 }
-
-func (s *Service) removeCgroup(ctx context.Context, c *Container) error {
-	group, err := s.cfg.Cgroups.Group(c.snapshot().Cgroup)
-	if err != nil {
-		return err
-	}
-	if err := group.Remove(ctx); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
-}

@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/mayfly-run/mayfly/internal/launch"
+	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 	"github.com/mayfly-run/mayfly/internal/launch/compile"
 	"github.com/mayfly-run/mayfly/internal/launch/monitor"
 )
@@ -76,28 +78,17 @@ func (s *Service) launch(ctx context.Context, c *Container, client *monitor.Clie
 		return monitor.Status{}, err
 	}
 	record := c.snapshot()
-	group, err := s.cfg.Cgroups.Group(record.Cgroup)
-	if err == nil {
-		err = group.Create()
-	}
-	if err == nil {
-		err = group.Apply(built.Linux.Resources)
-	}
-	if err != nil {
-		return monitor.Status{}, fmt.Errorf("make cgroup %s: %w", record.Cgroup, err)
-	}
-	built, release, err := s.withTarget(c, built)
+	group, err := s.cgroup(c)
 	if err != nil {
 		return monitor.Status{}, err
 	}
-	defer release()
-	dir := s.dir(c.ID)
-	program, files, err := compile.Container(built, compile.Options{
-		Overlay:    &compile.Overlay{Lower: record.Lower, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"), Volatile: true},
-		CgroupDirs: group.Dirs(),
-		Filters:    &s.filters,
-	})
+	limited := make(chan error, 1)
+	go func() { limited <- group.Apply(built.Linux.Resources) }()
+	program, files, err := s.compile(c, built, group)
 	defer closeAll(files)
+	if limitErr := <-limited; limitErr != nil {
+		err = errors.Join(fmt.Errorf("limit cgroup %s: %w", record.Cgroup, limitErr), err)
+	}
 	if err != nil {
 		return monitor.Status{}, err
 	}
@@ -108,6 +99,22 @@ func (s *Service) launch(ctx context.Context, c *Container, client *monitor.Clie
 		KillDir: group.KillDir(), OOMFile: group.OOMFile(),
 	})
 	return status, explain(err, built.Process.Args)
+}
+
+// compile makes the launch program. The files that it is sent with are the caller's to close, also after an error.
+func (s *Service) compile(c *Container, built *specs.Spec, group *cgroup.Group) (*launch.Program, []*os.File, error) {
+	built, release, err := s.withTarget(c, built)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer release()
+	dir := s.dir(c.ID)
+	return compile.Container(built, compile.Options{
+		Overlay: &compile.Overlay{
+			Lower: c.snapshot().Lower, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"), Volatile: true,
+		},
+		CgroupDirs: group.Dirs(),
+	})
 }
 
 // withTarget puts the target's PID namespace into a copy of the specification. It is opened first and the target
