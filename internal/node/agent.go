@@ -147,6 +147,7 @@ func ignoreEnd(ctx context.Context, err error) error {
 func (a *Agent) podNode(recorder record.EventRecorder) *pod.Node {
 	capacity := a.machine.capacity(a.cfg.MaxPods)
 	return &pod.Node{
+		Name:        a.cfg.NodeName,
 		Client:      a.client,
 		Runtime:     a.runtime,
 		RuntimeName: a.runtimeName,
@@ -168,5 +169,6 @@ func (a *Agent) podNode(recorder record.EventRecorder) *pod.Node {
 // ownRuntime is the name of Mayfly's runtime, which takes pids.max in the unified resources on any cgroup version.
 const ownRuntime = "mayfly"
 
-// Purge removes every volume and mount that a node with this RootDir has left behind. Its containers must be gone.
+// Purge undoes every mount that a node with this RootDir has left behind. Its containers must be gone. As after a
+// reboot, volumes on disk are there again for Pods that still exist at the next start.
 func Purge(cfg Config) error { return volume.Purge(cfg.RootDir) }

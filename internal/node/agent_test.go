@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -27,6 +28,7 @@ type world struct {
 	*testing.T
 	ctx  context.Context
 	api  *fake.Clientset
+	use  kubernetes.Interface // what the agent sees of api
 	rt   *fakeRuntime
 	cfg  Config
 	stop func()
@@ -38,7 +40,7 @@ type world struct {
 // newWorld starts an agent. It must run in a synctest bubble: nothing in it takes real time.
 func newWorld(t *testing.T, objects ...*corev1.Pod) *world {
 	w := &world{T: t, api: fake.NewClientset(), rt: newFakeRuntime("busybox:latest"), stop: func() {}}
-	w.ctx = t.Context()
+	w.ctx, w.use = t.Context(), w.api
 	w.api.PrependReactor("*", "events", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		create, ok := a.(clienttesting.CreateAction)
 		if !ok {
@@ -63,7 +65,7 @@ func (w *world) start() {
 	w.Helper()
 	cfg := w.cfg
 	cfg.LogMaxSize, cfg.LogMaxFiles, cfg.MaxPods = defaultLogSize, defaultLogFiles, 10
-	agent := assemble(cfg, w.api, w.rt.dial(w.T), machine{hostname: "host", memory: 4 << 30, info: corev1.NodeSystemInfo{OperatingSystem: "linux", Architecture: "amd64"}})
+	agent := assemble(cfg, w.use, w.rt.dial(w.T), machine{hostname: "host", memory: 4 << 30, info: corev1.NodeSystemInfo{OperatingSystem: "linux", Architecture: "amd64"}})
 	ctx, cancel := context.WithCancel(w.ctx)
 	done := make(chan error, 1)
 	go func() { done <- agent.Run(ctx) }()

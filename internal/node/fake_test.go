@@ -34,6 +34,8 @@ type fakeRuntime struct {
 	listeners  []chan *runtimev1.ContainerEventResponse
 	// refuse holds errors by "verb name" (of container or image).
 	refuse map[string]error
+	// before holds what happens just before a "verb name", with mu held.
+	before map[string]func()
 	// ignoreStop makes containers outlive their stop signal until the timeout.
 	ignoreStop bool
 	sandboxLog []*runtimev1.PodSandboxConfig
@@ -260,6 +262,9 @@ func (f *fakeRuntime) StartContainer(_ context.Context, r *runtimev1.StartContai
 			continue
 		}
 		f.call("start %s", c.GetMetadata().GetName())
+		if do := f.before["start "+c.GetMetadata().GetName()]; do != nil {
+			do()
+		}
 		if err := f.refuse["start "+c.GetMetadata().GetName()]; err != nil {
 			c.State, c.ExitCode, c.Reason, c.FinishedAt = runtimev1.ContainerState_CONTAINER_EXITED, 128, "StartError", time.Now().UnixNano()
 			return nil, err

@@ -37,6 +37,12 @@ func (c Config) domain() string {
 	return c.Domain
 }
 
+// Missing tells whether the Pod asks for cluster DNS and gets the node's own resolvers, for want of it.
+func (c Config) Missing(pod *corev1.Pod) bool {
+	policy := pod.Spec.DNSPolicy
+	return len(c.Servers) == 0 && (policy == corev1.DNSClusterFirstWithHostNet || policy == corev1.DNSClusterFirst && !pod.Spec.HostNetwork)
+}
+
 // Pod returns the Pod's resolver configuration.
 func (c Config) Pod(pod *corev1.Pod) (*runtimev1.DNSConfig, error) {
 	out := &runtimev1.DNSConfig{}

@@ -29,11 +29,14 @@ func (w *Worker) advance(ctx context.Context) time.Duration {
 	if d.sandbox && len(d.kills) == 0 {
 		return w.startSandbox(ctx)
 	}
-	next := refreshPeriod
+	next := w.watchUsage(ctx)
 	for _, k := range d.kills {
 		w.startKill(ctx, k)
 	}
 	for name, b := range d.backing {
+		if w.isBusy(name) {
+			continue // it is being started again, and what was seen of it is its former run
+		}
 		w.backOff(name, b)
 		next = min(next, b.left)
 	}
@@ -46,8 +49,9 @@ func (w *Worker) advance(ctx context.Context) time.Duration {
 
 func (w *Worker) picture() picture {
 	last := w.writer.Status()
+	at, source := epoch(w.spec, w.rt)
 	return picture{
-		pod: w.spec, last: &last, rt: w.rt, now: time.Now(),
+		pod: w.spec, last: &last, rt: w.rt, now: time.Now(), epoch: at, source: source,
 		pause:   w.crash.Pause,
 		forced:  func(id string) bool { return w.restart[id] },
 		started: w.startedNow,
@@ -78,6 +82,11 @@ func unsupported(pod *corev1.Pod) error {
 		for _, c := range list {
 			if len(c.VolumeDevices) > 0 {
 				return fmt.Errorf("container %q asks for volumeDevices, which this node does not support", c.Name)
+			}
+			for _, m := range c.VolumeMounts {
+				if len(m.BindMountOptions) > 0 {
+					return fmt.Errorf("container %q asks for bindMountOptions of volume %q, which this node does not support", c.Name, m.Name)
+				}
 			}
 		}
 	}

@@ -73,27 +73,6 @@ func (w *Worker) startContainer(ctx context.Context, s start) time.Duration {
 	return refreshPeriod
 }
 
-// awaitsTarget notes what an ephemeral container's target lacks. The target's start wakes the Worker.
-func (w *Worker) awaitsTarget(e *corev1.EphemeralContainer) bool {
-	if e.TargetContainerName == "" {
-		return false
-	}
-	target := w.rt.Latest(e.TargetContainerName)
-	switch {
-	case target.Running():
-		return false
-	case target == nil:
-		w.waiting[e.Name] = status.Waiting{Reason: reasonConfig, Message: "unable to find target container " + e.TargetContainerName}
-	default:
-		w.waiting[e.Name] = status.Waiting{Reason: reasonCreate, Message: fmt.Sprintf("target container %s is not running", e.TargetContainerName)}
-	}
-	if subject := "target/" + e.Name; w.announced[subject] == "" {
-		w.announced[subject] = "told"
-		w.Recorder.Eventf(w.reference(e.Name), corev1.EventTypeWarning, "Failed", "Error: %s", w.waiting[e.Name].Message)
-	}
-	return true
-}
-
 // settle notes how a launch went.
 func (w *Worker) settle(ctx context.Context, l launch, f *failure) {
 	if ctx.Err() != nil {
@@ -135,7 +114,11 @@ func (w *Worker) launch(ctx context.Context, l launch) *failure {
 		id = created
 	}
 	name := l.container.Name
+	w.hide(l, id)
 	if _, err := w.Runtime.StartContainer(ctx, &runtimev1.StartContainerRequest{ContainerId: id}); err != nil {
+		if f := w.withoutTarget(ctx, l, id); f != nil {
+			return f
+		}
 		reason := runtime.Reason(err)
 		w.event(l.pod, name, corev1.EventTypeWarning, "Failed", "Error: %s", reason)
 		return &failure{reason: reasonRun, message: reason, started: true}
@@ -150,6 +133,7 @@ func (w *Worker) running(ctx context.Context, name, id, sandbox string) {
 	answer, err := w.Runtime.ContainerStatus(ctx, &runtimev1.ContainerStatusRequest{ContainerId: id})
 	w.mu.Lock()
 	delete(w.waiting, name)
+	delete(w.hidden, id)
 	if err != nil {
 		w.look = true
 	} else {

@@ -26,6 +26,9 @@ type picture struct {
 	started func(name string) bool
 	// failed names the probe that a running container failed for good, or is empty.
 	failed func(name string) string
+	// epoch is when all containers were last asked to start anew, source the one whose rule did; see renew.go.
+	epoch  int64
+	source *corev1.Container
 }
 
 // start is a container to be started.
@@ -44,6 +47,8 @@ type kill struct {
 	spec      *corev1.Container
 	message   string
 	again     bool
+	// withoutHook says that preStop is not run.
+	withoutHook bool
 }
 
 // decision is what is to be done next.
@@ -71,6 +76,9 @@ func decide(p picture) decision {
 	}
 	d.killStrays(p, sandbox.GetId())
 	d.ephemerals(p)
+	if d.renew(p) {
+		return d
+	}
 	if p.initialized(sandbox.GetId()) || d.inits(p) {
 		d.sidecars(p)
 		for i := range p.pod.Spec.Containers {
@@ -150,7 +158,7 @@ func everKnown(s *corev1.PodStatus, name string) bool {
 func (p *picture) initialized(sandbox string) bool {
 	for i := range p.pod.Spec.Containers {
 		for _, c := range p.rt.Containers {
-			if c.SandboxID == sandbox && c.GetMetadata().GetName() == p.pod.Spec.Containers[i].Name {
+			if c.SandboxID == sandbox && !p.former(c) && c.GetMetadata().GetName() == p.pod.Spec.Containers[i].Name {
 				return true
 			}
 		}
@@ -164,7 +172,7 @@ func (d *decision) inits(p picture) bool {
 	for i := range p.pod.Spec.InitContainers {
 		c := &p.pod.Spec.InitContainers[i]
 		latest := p.rt.Latest(c.Name)
-		here := latest != nil && latest.SandboxID == sandbox
+		here := latest != nil && latest.SandboxID == sandbox && !p.former(latest)
 		if status.Sidecar(c) {
 			d.container(p, c)
 			if !here || !latest.Running() || !p.started(c.Name) {
@@ -219,6 +227,8 @@ func (d *decision) container(p picture, c *corev1.Container) {
 		if code, ended := p.exit(c.Name); ended && !status.Restarts(p.pod, c, code) {
 			return // forgotten by the runtime, but done
 		}
+		d.fresh(p, c)
+	case p.former(latest):
 		d.fresh(p, c)
 	case latest.Exited():
 		d.ended(p, c, latest)

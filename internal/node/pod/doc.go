@@ -8,6 +8,9 @@
 //	advance.go     carrying the decision out
 //	sandbox.go     making the Pod's sandbox
 //	container.go   starting one container: image, config, create, start, postStart
+//	renew.go       starting all containers anew when one's rule asks for it
+//	usage.go       ending a Pod whose emptyDir outgrows its limit
+//	target.go      what an ephemeral container's target has to do with its start
 //	config.go      the CRI's ContainerConfig; mount.go its mounts
 //	kill.go        stopping containers with grace; hook.go lifecycle hooks
 //	terminate.go   ending the Pod, and removing it once the API wants it gone

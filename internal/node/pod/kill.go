@@ -20,7 +20,12 @@ func (w *Worker) startKill(ctx context.Context, k kill) {
 		w.restart[id] = true
 	}
 	w.spawn(ctx, k.container.GetMetadata().GetName(), func(ctx context.Context) {
-		w.stopContainer(ctx, pod, id, k.spec, k.message, graceOf(pod, k.spec))
+		spec, grace := k.spec, graceOf(pod, k.spec)
+		if spec != nil && k.withoutHook {
+			spec = spec.DeepCopy()
+			spec.Lifecycle = nil
+		}
+		w.stopContainer(ctx, pod, id, spec, k.message, grace)
 	})
 }
 

@@ -2,6 +2,7 @@ package pod
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,7 @@ import (
 
 // Node is what all Pods of a node share. It is not changed after the first Worker has started.
 type Node struct {
+	Name        string
 	Client      kubernetes.Interface
 	Runtime     *runtime.Client
 	RuntimeName string
@@ -38,6 +40,8 @@ type Node struct {
 	Allocatable corev1.ResourceList
 	// Caps bounds ephemeral containers.
 	Caps resource.Caps
+
+	toldDNS sync.Once
 }
 
 // Objects gives the API objects that Pods refer to.

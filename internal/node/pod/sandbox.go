@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	helper "k8s.io/component-helpers/resource"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 	labels "k8s.io/kubelet/pkg/types"
@@ -42,6 +43,7 @@ func (w *Worker) startSandbox(ctx context.Context) time.Duration {
 }
 
 func (w *Worker) runSandbox(ctx context.Context, pod *corev1.Pod, attempt uint32) error {
+	w.tellDNS(pod)
 	config, err := w.sandboxConfig(pod, attempt)
 	if err != nil {
 		return err
@@ -55,6 +57,17 @@ func (w *Worker) runSandbox(ctx context.Context, pod *corev1.Pod, attempt uint32
 	}
 	_, err = w.Runtime.RunPodSandbox(ctx, &runtimev1.RunPodSandboxRequest{Config: config, RuntimeHandler: handler})
 	return err
+}
+
+// tellDNS says once, in an event about the node, that its Pods get its own resolvers in place of the cluster's.
+func (w *Worker) tellDNS(pod *corev1.Pod) {
+	if !w.DNS.Missing(pod) {
+		return
+	}
+	w.toldDNS.Do(func() {
+		w.Recorder.Event(&corev1.ObjectReference{Kind: "Node", APIVersion: "v1", Name: w.Name, UID: types.UID(w.Name)}, corev1.EventTypeWarning, "MissingClusterDNS",
+			`kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. Falling back to "Default" policy.`)
+	})
 }
 
 // handler is the runtime handler that the Pod's RuntimeClass names, the default one if it has none.

@@ -47,6 +47,9 @@ func (w *Worker) graceNow() int64 {
 	if g := w.spec.DeletionGracePeriodSeconds; w.spec.DeletionTimestamp != nil && g != nil {
 		return *g
 	}
+	if w.verdict != nil && w.verdict.Reason == reasonEvicted {
+		return 1 // it does harm as long as it goes on
+	}
 	if w.verdict == nil && w.gone {
 		return 1 // deleted by force while we were not looking
 	}
@@ -101,6 +104,7 @@ func (w *Worker) remove(ctx context.Context) {
 		return // or finalizers keep the object
 	}
 	pod, rt, gone := w.spec, w.rt, w.gone
+	w.grace = 0 // less than none cannot be given: nothing calls this off, not the removal that it brings about
 	if !gone {
 		w.report(ctx) // how it ended is told before it is gone
 	}

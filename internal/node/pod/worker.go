@@ -37,9 +37,13 @@ type Worker struct {
 	waiting map[string]status.Waiting
 	after   map[string]time.Time
 	// restart holds the IDs of containers that were killed to be started again.
-	restart   map[string]bool
+	restart map[string]bool
+	// hidden holds the IDs of containers that are not to be seen: ephemeral ones whose start is not judged yet, or did
+	// not count because their target had ended.
+	hidden    map[string]bool
 	volumesUp bool
 	refreshed time.Time
+	measured  time.Time
 	verdict   *status.Verdict
 	probes    map[string]*probing // by container ID
 	announced map[string]string   // events told already, by subject
@@ -62,6 +66,7 @@ const (
 	taskSandbox   = "/sandbox"
 	taskTerminate = "/terminate"
 	taskClean     = "/clean"
+	taskUsage     = "/usage"
 )
 
 // New returns the Worker of pod. Run must be called.
@@ -76,6 +81,7 @@ func New(node *Node, pod *corev1.Pod) *Worker {
 		waiting:   map[string]status.Waiting{},
 		after:     map[string]time.Time{},
 		restart:   map[string]bool{},
+		hidden:    map[string]bool{},
 		probes:    map[string]*probing{},
 		announced: map[string]string{},
 		messages:  map[string]string{},
@@ -151,6 +157,7 @@ func (w *Worker) Run(ctx context.Context) bool {
 		}
 		timer.Reset(w.sync(ctx))
 		if w.finished {
+			w.writer.Close(ctx)
 			return true
 		}
 	}
@@ -201,7 +208,7 @@ func (w *Worker) observe(ctx context.Context) error {
 
 // see replaces the picture of the runtime. Called with mu held.
 func (w *Worker) see(rt *runtime.Pod) {
-	w.rt = rt
+	w.rt = rt.Without(w.hidden)
 	close(w.seen)
 	w.seen = make(chan struct{})
 }

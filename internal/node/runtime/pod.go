@@ -109,6 +109,16 @@ func (p *Pod) With(c *Container) *Pod {
 	return &out
 }
 
+// Without returns p, or a copy of it that lacks the containers with these IDs.
+func (p *Pod) Without(ids map[string]bool) *Pod {
+	if len(ids) == 0 || !slices.ContainsFunc(p.Containers, func(c *Container) bool { return ids[c.GetId()] }) {
+		return p
+	}
+	out := *p
+	out.Containers = slices.DeleteFunc(slices.Clone(p.Containers), func(c *Container) bool { return ids[c.GetId()] })
+	return &out
+}
+
 // Pod asks the runtime for everything of one Pod. What prev holds of containers that have exited is taken over
 // without asking: an exited container does not change.
 func (c *Client) Pod(ctx context.Context, uid types.UID, prev *Pod) (*Pod, error) {

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/mayfly-run/mayfly/internal/node/log"
 	"github.com/mayfly-run/mayfly/internal/node/pod"
@@ -114,12 +116,18 @@ func pick(p *pod.Worker, name string, previous bool) (*runtime.Container, error)
 		if last := rt.Latest(name); last.Exited() && waits(p, name) {
 			return last, nil
 		}
+		if c := remembered(p, name, true); c != nil {
+			return c, nil
+		}
 		return nil, fmt.Errorf("previous terminated container %q in pod %q not found", name, object.Name)
 	}
 	if c := rt.Latest(name); c != nil && (c.Running() || c.Exited()) {
 		return c, nil
 	}
 	if c := rt.Previous(name); c != nil {
+		return c, nil
+	}
+	if c := remembered(p, name, false); c != nil {
 		return c, nil
 	}
 	reason := "ContainerCreating"
@@ -133,6 +141,30 @@ func pick(p *pod.Worker, name string, previous bool) (*runtime.Container, error)
 		}
 	}
 	return nil, fmt.Errorf("container %q in pod %q is waiting to start: %s", name, object.Name, reason)
+}
+
+// remembered returns a run that the status still knows and the runtime does not, as after `mayfly down`: its log is
+// where it was.
+func remembered(p *pod.Worker, name string, previous bool) *runtime.Container {
+	s := statusOf(p, name)
+	if s == nil {
+		return nil
+	}
+	ended, attempt := s.State.Terminated, s.RestartCount
+	if previous || ended == nil {
+		if ended != nil || s.State.Running != nil {
+			attempt--
+		}
+		ended = s.LastTerminationState.Terminated
+	}
+	if ended == nil || ended.ContainerID == "" || attempt < 0 {
+		return nil
+	}
+	return &runtime.Container{ContainerStatus: &runtimev1.ContainerStatus{
+		Id:       ended.ContainerID[strings.LastIndex(ended.ContainerID, "/")+1:],
+		Metadata: &runtimev1.ContainerMetadata{Name: name, Attempt: uint32(attempt)},
+		State:    runtimev1.ContainerState_CONTAINER_EXITED,
+	}}
 }
 
 func waits(p *pod.Worker, name string) bool {

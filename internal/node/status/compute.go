@@ -29,6 +29,8 @@ type Input struct {
 	// Message reads the termination message of a container that has exited.
 	Message func(*runtime.Container) string
 	Verdict *Verdict
+	// Renewing says that all containers are being started anew, so that the end of one tells nothing about the Pod.
+	Renewing bool
 	// Stopping says that no container will be started any more.
 	Stopping bool
 	Now      time.Time

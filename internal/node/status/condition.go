@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,22 @@ func (in *Input) conditions(s *corev1.PodStatus) {
 	in.set(s, ready)
 	in.set(s, containers)
 	in.set(s, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue})
+	in.renewing(s)
+}
+
+// renewing tells of all containers' restart, also that it is over, but nothing if there never was one.
+func (in *Input) renewing(s *corev1.PodStatus) {
+	c := corev1.PodCondition{Type: corev1.AllContainersRestarting, Status: corev1.ConditionFalse}
+	if in.Renewing {
+		c.Status = corev1.ConditionTrue
+	}
+	if in.Renewing || has(s.Conditions, corev1.AllContainersRestarting) {
+		in.set(s, c)
+	}
+}
+
+func has(list []corev1.PodCondition, t corev1.PodConditionType) bool {
+	return slices.ContainsFunc(list, func(c corev1.PodCondition) bool { return c.Type == t })
 }
 
 // set puts the condition in its place; the time of transition stays while the status does.

@@ -24,6 +24,8 @@ const (
 	reasonInitializing = "PodInitializing"
 	reasonUnknown      = "ContainerStatusUnknown"
 	exitCodeUnknown    = 137
+	reasonStart        = "StartError"
+	exitCodeStart      = 128 // as runtimes report a container that could not be started
 )
 
 func (in *Input) list(containers []corev1.Container, old []corev1.ContainerStatus, kind containerKind) []corev1.ContainerStatus {
@@ -51,6 +53,10 @@ func (in *Input) container(c *corev1.Container, old *corev1.ContainerStatus, kin
 		in.absent(&out, old, kind)
 	} else {
 		in.present(&out, latest, c)
+		in.remember(&out, old)
+	}
+	if kind == ephemeralContainer {
+		in.once(&out, latest)
 	}
 	if w, ok := in.Waiting[c.Name]; ok && out.State.Running == nil && !in.over(c, kind, &out) {
 		in.wait(&out, w)
@@ -69,7 +75,7 @@ func (in *Input) container(c *corev1.Container, old *corev1.ContainerStatus, kin
 // over tells whether the container has ended for good, so that it waits for nothing.
 func (in *Input) over(c *corev1.Container, kind containerKind, s *corev1.ContainerStatus) bool {
 	ended := s.State.Terminated
-	return ended != nil && (kind == ephemeralContainer || in.Stopping || !Restarts(in.Pod, c, ended.ExitCode))
+	return ended != nil && (kind == ephemeralContainer || in.Stopping || !in.Renewing && !Restarts(in.Pod, c, ended.ExitCode))
 }
 
 // wait makes the container waiting; how it ended before moves to lastState.
@@ -95,16 +101,52 @@ func (in *Input) absent(out, old *corev1.ContainerStatus, kind containerKind) {
 	case old.State.Terminated != nil:
 		out.State = old.State
 	case old.State.Running != nil:
-		out.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-			Reason: reasonUnknown, Message: "The container could not be located when the pod was deleted.  The container used to be Running",
-			ExitCode: exitCodeUnknown, StartedAt: old.State.Running.StartedAt, ContainerID: old.ContainerID,
-		}}
+		out.State.Waiting, out.State.Terminated = nil, lost(old)
 	default:
 		return
 	}
 	out.ContainerID, out.ImageID = old.ContainerID, old.ImageID
 	if old.Image != "" {
 		out.Image = old.Image
+	}
+}
+
+// lost is the end of a container that ran when it was last heard of.
+func lost(old *corev1.ContainerStatus) *corev1.ContainerStateTerminated {
+	return &corev1.ContainerStateTerminated{
+		Reason: reasonUnknown, Message: "The container could not be located when the pod was deleted.  The container used to be Running",
+		ExitCode: exitCodeUnknown, StartedAt: old.State.Running.StartedAt, ContainerID: old.ContainerID,
+	}
+}
+
+// remember takes over how the run before ended, if the runtime does not know it any more.
+func (in *Input) remember(out, old *corev1.ContainerStatus) {
+	if old == nil || out.LastTerminationState.Terminated != nil || in.Runtime.Previous(out.Name) != nil {
+		return
+	}
+	switch {
+	case old.ContainerID == out.ContainerID || old.State.Waiting != nil:
+		out.LastTerminationState = old.LastTerminationState
+	case old.State.Terminated != nil:
+		out.LastTerminationState.Terminated = old.State.Terminated
+	case old.State.Running != nil:
+		out.LastTerminationState.Terminated = lost(old)
+	}
+}
+
+// once says of an ephemeral container what follows from its running at most once. The ID of one that is merely made
+// is not told: whoever has an ID is taken for started. In a Pod that ends, one that has not started never will.
+func (in *Input) once(out *corev1.ContainerStatus, latest *runtime.Container) {
+	if out.State.Waiting == nil {
+		return
+	}
+	out.ContainerID = ""
+	if phase := in.Pod.Status.Phase; in.Stopping || phase == corev1.PodSucceeded || phase == corev1.PodFailed {
+		if latest == nil {
+			out.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				Reason: reasonStart, Message: "the pod has ended or is being ended: nothing is started in it any more", ExitCode: exitCodeStart,
+			}}
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -42,10 +43,10 @@ func Patch(uid types.UID, from, to *corev1.PodStatus) ([]byte, error) {
 // narrow handles the lists that a strategic patch merges by key.
 func narrow(changes map[string]any, from, to *corev1.PodStatus) {
 	if _, ok := changes["conditions"]; ok {
-		var differ []corev1.PodCondition
+		differ := []condition{}
 		for i := range to.Conditions {
-			if !has(from.Conditions, to.Conditions[i]) {
-				differ = append(differ, to.Conditions[i])
+			if !holds(from.Conditions, to.Conditions[i]) {
+				differ = append(differ, newCondition(&to.Conditions[i]))
 			}
 		}
 		changes["conditions"] = differ
@@ -58,6 +59,32 @@ func narrow(changes map[string]any, from, to *corev1.PodStatus) {
 	}
 }
 
+// condition is a PodCondition that spells out what is empty: a strategic patch leaves alone what it does not name.
+type condition struct {
+	Type               corev1.PodConditionType `json:"type"`
+	Status             corev1.ConditionStatus  `json:"status"`
+	ObservedGeneration *int64                  `json:"observedGeneration"`
+	LastProbeTime      metav1.Time             `json:"lastProbeTime"`
+	LastTransitionTime metav1.Time             `json:"lastTransitionTime"`
+	Reason             *string                 `json:"reason"`
+	Message            *string                 `json:"message"`
+}
+
+func newCondition(c *corev1.PodCondition) condition {
+	return condition{
+		Type: c.Type, Status: c.Status, ObservedGeneration: orNull(c.ObservedGeneration), LastProbeTime: c.LastProbeTime,
+		LastTransitionTime: c.LastTransitionTime, Reason: orNull(c.Reason), Message: orNull(c.Message),
+	}
+}
+
+func orNull[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
+
 func replaced[T any](list []T) []any {
 	out := make([]any, 0, len(list)+1)
 	for _, item := range list {
@@ -66,7 +93,7 @@ func replaced[T any](list []T) []any {
 	return append(out, map[string]string{"$patch": "replace"})
 }
 
-func has(list []corev1.PodCondition, c corev1.PodCondition) bool {
+func holds(list []corev1.PodCondition, c corev1.PodCondition) bool {
 	for i := range list {
 		if list[i].Type == c.Type {
 			return equality.Semantic.DeepEqual(list[i], c)

@@ -4,7 +4,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// phase follows the kubelet's rule. Succeeded and Failed are final.
+// phase follows the kubelet's rule. Succeeded and Failed are final, and no Pod goes back to Pending, though its init
+// containers may run again.
 func (in *Input) phase(s *corev1.PodStatus) corev1.PodPhase {
 	if old := in.Pod.Status.Phase; old == corev1.PodSucceeded || old == corev1.PodFailed {
 		return old
@@ -12,10 +13,17 @@ func (in *Input) phase(s *corev1.PodStatus) corev1.PodPhase {
 	if in.Verdict != nil && !in.Runtime.AnyRunning() {
 		return corev1.PodFailed
 	}
-	if phase, done := in.initPhase(s); !done {
-		return phase
+	if in.Renewing && !in.Stopping {
+		return corev1.PodRunning
 	}
-	return in.appPhase(s)
+	phase, done := in.initPhase(s)
+	if done {
+		phase = in.appPhase(s)
+	}
+	if phase == corev1.PodPending && in.Pod.Status.Phase == corev1.PodRunning {
+		return corev1.PodRunning
+	}
+	return phase
 }
 
 // initPhase judges the init containers; done says that all of them are through, or started if they are sidecars.
@@ -114,6 +122,17 @@ func Restarts(pod *corev1.Pod, c *corev1.Container, code int32) bool {
 		return code != 0
 	}
 	return true
+}
+
+// RestartsAll tells whether the end of the container with code makes all containers of the Pod start anew. The first
+// rule that fits the code decides.
+func RestartsAll(c *corev1.Container, code int32) bool {
+	for _, rule := range c.RestartPolicyRules {
+		if rule.ExitCodes != nil && matches(rule.ExitCodes, code) {
+			return rule.Action == corev1.ContainerRestartRuleActionRestartAllContainers
+		}
+	}
+	return false
 }
 
 func isInit(pod *corev1.Pod, name string) bool {

@@ -138,6 +138,31 @@ func TestContainerStates(t *testing.T) {
 	}
 }
 
+// TestForgottenRuns holds that how a run ended is told although the runtime has forgotten it.
+func TestForgottenRuns(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{RestartPolicy: corev1.RestartPolicyAlways, Containers: []corev1.Container{{Name: "a"}}}}
+	old := corev1.ContainerStatus{Name: "a", ContainerID: "x://old"}
+	for name, c := range map[string]struct {
+		state, last corev1.ContainerState
+		want        string
+	}{
+		"ran":   {state: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, want: reasonUnknown},
+		"ended": {state: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Error"}}, want: "Error"},
+		"waited": {
+			state: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+			last:  corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "OOMKilled"}}, want: "OOMKilled",
+		},
+	} {
+		old.State, old.LastTerminationState = c.state, c.last
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{old}
+		pod.Status = compute(pod, observed(run{"a", 1, running, 0}))
+		pod.Status = compute(pod, observed(run{"a", 1, running, 0})) // it stays
+		if last := pod.Status.ContainerStatuses[0].LastTerminationState.Terminated; last == nil || last.Reason != c.want {
+			t.Errorf("%s: %+v", name, last)
+		}
+	}
+}
+
 func TestConditions(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Generation: 7}, Spec: corev1.PodSpec{RestartPolicy: corev1.RestartPolicyAlways, Containers: []corev1.Container{{Name: "a"}}, ReadinessGates: []corev1.PodReadinessGate{{ConditionType: "gate"}}}}
 	s := compute(pod, observed(run{"a", 0, running, 0}))
@@ -169,7 +194,7 @@ func TestConditions(t *testing.T) {
 func TestPatch(t *testing.T) {
 	from := corev1.PodStatus{
 		Phase: corev1.PodPending, Reason: "old", PodIPs: []corev1.PodIP{{IP: "1.1.1.1"}},
-		Conditions: []corev1.PodCondition{{Type: "A", Status: "True"}, {Type: "B", Status: "False"}},
+		Conditions: []corev1.PodCondition{{Type: "A", Status: "True"}, {Type: "B", Status: "False", Reason: "old", Message: "old", ObservedGeneration: 1}},
 	}
 	to := corev1.PodStatus{
 		Phase: corev1.PodRunning, PodIPs: []corev1.PodIP{{IP: "2.2.2.2"}},

@@ -72,7 +72,7 @@ func (w *Writer) Status() corev1.PodStatus {
 
 func ours(t corev1.PodConditionType) bool {
 	switch t {
-	case corev1.PodReady, corev1.ContainersReady, corev1.PodInitialized, corev1.PodReadyToStartContainers, corev1.PodScheduled:
+	case corev1.PodReady, corev1.ContainersReady, corev1.PodInitialized, corev1.PodReadyToStartContainers, corev1.PodScheduled, corev1.AllContainersRestarting:
 		return true
 	}
 	return false
@@ -114,6 +114,12 @@ func (w *Writer) Flush(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Close ends writing and waits for a write that is under way. What was asked for and is not written yet is dropped.
+func (w *Writer) Close(ctx context.Context) {
+	w.lose()
+	_ = w.Flush(ctx) // nobody is left to be told
 }
 
 func (w *Writer) write(ctx context.Context) {

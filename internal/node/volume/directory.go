@@ -12,23 +12,52 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// prepareEmptyDir makes a directory that everyone may write to, in memory if asked. A size limit bounds the memory
-// kind by the kernel; for the disk kind the kubelet's eviction does it, which this node lacks.
+// prepareEmptyDir makes a directory that everyone may write to, in memory if asked. From then on it is the Pod's: what
+// its containers make of owner and mode stays, whatever the node goes through. A size limit bounds the memory kind by
+// the kernel; for the disk kind see [Set.Overfull].
 func prepareEmptyDir(e *corev1.EmptyDirVolumeSource, path string, gid *int64) error {
+	if e != nil && e.Medium == corev1.StorageMediumMemory {
+		return prepareMemory(e, path, gid)
+	}
+	if e != nil && e.Medium != corev1.StorageMediumDefault {
+		return fmt.Errorf("emptyDir medium %q is not supported by this node", e.Medium)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return nil
+	}
+	fresh := path + ".new" // no volume's name holds a dot
+	if err := os.MkdirAll(fresh, 0o777); err != nil {
+		return fmt.Errorf("make volume directory: %w", err)
+	}
+	if err := open(fresh, gid); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return fmt.Errorf("make volume directory: %w", err)
+	}
+	return nil
+}
+
+func prepareMemory(e *corev1.EmptyDirVolumeSource, path string, gid *int64) error {
 	if err := os.MkdirAll(path, 0o777); err != nil {
 		return fmt.Errorf("make volume directory: %w", err)
 	}
-	if e != nil && e.Medium == corev1.StorageMediumMemory {
-		var size int64
-		if e.SizeLimit != nil {
-			size = e.SizeLimit.Value()
-		}
-		if err := mountTmpfs(path, size, 0o777); err != nil {
-			return err
-		}
-	} else if e != nil && e.Medium != corev1.StorageMediumDefault {
-		return fmt.Errorf("emptyDir medium %q is not supported by this node", e.Medium)
+	if mounted, err := mountinfo.Mounted(path); err == nil && mounted {
+		return nil
 	}
+	var size int64
+	if e.SizeLimit != nil {
+		size = e.SizeLimit.Value()
+	}
+	if err := mountTmpfs(path, size, 0o777); err != nil {
+		return err
+	}
+	return open(path, gid)
+}
+
+// open lets everyone write to an empty volume; with gid, what is made in it belongs to that group (fsGroup, which has
+// no more to do here, whatever its change policy: an emptyDir starts empty and is set up once).
+func open(path string, gid *int64) error {
 	mode := os.FileMode(0o777)
 	if gid != nil {
 		if err := own(path, nil, gid); err != nil {

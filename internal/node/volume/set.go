@@ -155,8 +155,14 @@ func (s *Set) prepareFiles(ctx context.Context, pod *corev1.Pod, v *corev1.Volum
 // Remove unmounts and deletes everything of the Pod. It never follows a mount that it could not undo.
 func (s *Set) Remove(uid types.UID) error { return removeTree(s.PodDir(uid)) }
 
-// Purge unmounts everything below root and deletes the Pods' directories.
-func Purge(root string) error { return removeTree(filepath.Join(root, "pods")) }
+// Purge unmounts everything below root. Files stay: what is on disk is there again when the node is.
+func Purge(root string) error {
+	dir := filepath.Join(root, "pods")
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return unmountBelow(dir)
+}
 
 func removeTree(dir string) error {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {

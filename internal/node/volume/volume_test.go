@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/moby/sys/mountinfo"
@@ -220,6 +221,57 @@ func TestSubPath(t *testing.T) {
 	}
 	if mounts, _ := mountinfo.GetMounts(mountinfo.PrefixFilter(set.root)); len(mounts) != 0 {
 		t.Errorf("mounts left: %v", mounts)
+	}
+}
+
+// TestEmptyDirIsThePods holds that a volume in use is left as its containers have made it.
+func TestEmptyDirIsThePods(t *testing.T) {
+	for _, medium := range []corev1.StorageMedium{corev1.StorageMediumDefault, corev1.StorageMediumMemory} {
+		set, gid := newSet(t, nil), int64(4321)
+		pod := podWith(corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: medium}}})
+		pod.Spec.SecurityContext = &corev1.PodSecurityContext{FSGroup: &gid}
+		if err := set.Prepare(t.Context(), pod, Facts{}); err != nil {
+			t.Fatal(err)
+		}
+		dir, _ := set.Path(pod, "v")
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode() != os.ModeDir|os.ModeSetgid|0o777 || info.Sys().(*syscall.Stat_t).Gid != 4321 {
+			t.Errorf("%q at first: %v %v", medium, info.Mode(), err)
+		}
+		if err := os.Chmod(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := set.Prepare(t.Context(), pod, Facts{}); err != nil { // by an agent that was started again
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%q later: %v %v", medium, info.Mode(), err)
+		}
+	}
+}
+
+func TestPurgeKeepsFiles(t *testing.T) {
+	set := newSet(t, nil)
+	pod := podWith(
+		corev1.Volume{Name: "disk", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+		corev1.Volume{Name: "memory", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
+	)
+	if err := set.Prepare(t.Context(), pod, Facts{}); err != nil {
+		t.Fatal(err)
+	}
+	disk, _ := set.Path(pod, "disk")
+	if err := os.WriteFile(filepath.Join(disk, "data"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Purge(set.root); err != nil {
+		t.Fatal(err)
+	}
+	memory, _ := set.Path(pod, "memory")
+	if mounted, err := mountinfo.Mounted(memory); err != nil || mounted {
+		t.Errorf("mounted: %v %v", mounted, err)
+	}
+	if got := read(t, filepath.Join(disk, "data")); got != "x" {
+		t.Errorf("data: %q", got)
 	}
 }
 
