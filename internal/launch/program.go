@@ -16,7 +16,7 @@ const (
 	MaxCalls = 8192
 	MaxData  = 4 << 20
 	MaxFiles = 240
-	MaxSlots = 512
+	MaxSlots = 4096
 )
 
 // Files that every program may refer to; those that travel with the program

@@ -66,7 +66,8 @@ func (c *compiler) makeDirs(p string, how launch.Arg, links bool, note string) {
 }
 
 // ensureFile opens a file in the container (O_PATH), which it makes when it lacks. A
-// symbolic link that leads nowhere gives way to the file.
+// symbolic link that leads nowhere gives way to the file. It is not opened for writing: that
+// would keep its mount from becoming read-only.
 func (c *compiler) ensureFile(p, note string) launch.Arg {
 	p = path.Clean("/" + p)
 	slot := c.NewSlot()
@@ -75,7 +76,7 @@ func (c *compiler) ensureFile(p, note string) launch.Arg {
 		parent := c.ensureDir(path.Dir(p), note)
 		c.May(unix.SYS_UNLINKAT, note, parent, c.Text(path.Base(p)), launch.Int(0))
 		c.KeepIn(slot, unix.SYS_OPENAT, note, parent, c.Text(path.Base(p)),
-			launch.Int(unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_WRONLY), launch.Int(0o644))
+			launch.Int(unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC), launch.Int(0o644))
 		c.KeepIn(slot, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
 	}, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
 	return slot

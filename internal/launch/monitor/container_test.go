@@ -2,6 +2,7 @@ package monitor_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,8 +69,13 @@ func TestContainer(t *testing.T) {
 		},
 		"read-only root": {
 			script: "touch /x; touch /dev/shm/y && echo shm",
-			change: func(_ string, s *specs.Spec) { s.Root.Readonly = true },
-			want:   []string{"/x: Read-only file system", "F shm"},
+			change: func(_ string, s *specs.Spec) {
+				s.Root.Readonly = true
+				s.Mounts = append(s.Mounts,
+					specs.Mount{Destination: "/etc/made", Type: "bind", Source: filepath.Join(shared, "file"), Options: []string{"bind"}},
+					specs.Mount{Destination: "/made", Type: "bind", Source: shared, Options: []string{"bind"}})
+			},
+			want: []string{"/x: Read-only file system", "F shm"},
 		},
 		"working directory is made": {
 			script: "echo $PWD",
@@ -86,6 +92,15 @@ func TestContainer(t *testing.T) {
 				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/etc/resolv.conf", Type: "bind", Source: filepath.Join(shared, "file"), Options: []string{"bind", "ro"}})
 			},
 			want: []string{"F from outside\n"},
+		},
+		"very many devices": {
+			script: "ls /dev/many | wc -l",
+			change: func(_ string, s *specs.Spec) {
+				for i := range 500 {
+					s.Linux.Devices = append(s.Linux.Devices, specs.LinuxDevice{Path: fmt.Sprintf("/dev/many/%d", i), Type: "c", Major: 1, Minor: 3})
+				}
+			},
+			want: []string{"F 500\n"},
 		},
 		"no descriptor is left": {script: "ls /proc/self/fd | wc -l; readlink /proc/self/root", want: []string{"F 4\n"}},
 		"umask":                 {script: "umask", want: []string{"F 0022\n"}},
