@@ -40,8 +40,9 @@ func (c *compiler) devices(spec *specs.Spec) error {
 		list = slices.DeleteFunc(list, func(known device) bool { return known.path == path.Clean(d.Path) })
 		list = append(list, fromSpec(d))
 	}
+	dirs := map[string]launch.Arg{}
 	for _, d := range list {
-		if err := c.device(d); err != nil {
+		if err := c.device(d, dirs); err != nil {
 			return fmt.Errorf("device %s: %w", d.path, err)
 		}
 	}
@@ -68,7 +69,8 @@ func fromSpec(d specs.LinuxDevice) device {
 	return out
 }
 
-func (c *compiler) device(d device) error {
+// device makes a node in one of dirs, which it adds to.
+func (c *compiler) device(d device, dirs map[string]launch.Arg) error {
 	if !filepath.IsAbs(d.path) {
 		return fmt.Errorf("path is not absolute")
 	}
@@ -78,7 +80,12 @@ func (c *compiler) device(d device) error {
 		return fmt.Errorf("type %q: unknown", d.kind)
 	}
 	note := "make device " + d.path
-	dir, name := c.ensureDir(path.Dir(d.path), note), c.Text(path.Base(d.path))
+	dir, known := dirs[path.Dir(d.path)]
+	if !known {
+		dir = c.ensureDir(path.Dir(d.path), note)
+		dirs[path.Dir(d.path)] = dir
+	}
+	name := c.Text(path.Base(d.path))
 	c.May(unix.SYS_UNLINKAT, note, dir, name, launch.Int(0))
 	c.Must(unix.SYS_MKNODAT, note, dir, name, launch.Int(int(kind|d.mode)), launch.Int(int(unix.Mkdev(uint32(d.major), uint32(d.minor)))))
 	if d.uid != 0 || d.gid != 0 {
