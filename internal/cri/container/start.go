@@ -113,7 +113,7 @@ func (s *Service) compile(c *Container, built *specs.Spec, group *cgroup.Group) 
 		Overlay: &compile.Overlay{
 			Lower: c.snapshot().Lower, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"), Volatile: true,
 		},
-		CgroupDirs: group.Dirs(),
+		CgroupDirs: group.Dirs(), Filters: &s.filters,
 	})
 }
 
