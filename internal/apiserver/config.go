@@ -30,6 +30,8 @@ type Config struct {
 	// EtcdServers are URLs of an etcd elsewhere; empty runs one in this process.
 	EtcdServers                           []string
 	EtcdCAFile, EtcdCertFile, EtcdKeyFile string
+	// AlwaysPullImages makes every container pull its image with the Pod's own credentials, whatever it says.
+	AlwaysPullImages bool
 	// Node reaches nodes; nil refuses every stream.
 	Node NodeGetter
 }

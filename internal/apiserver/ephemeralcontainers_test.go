@@ -54,9 +54,7 @@ func oldKindServer(t *testing.T) oldClient {
 	t.Helper()
 	i := start(t)
 	set := clientset(t, i.Admin())
-	if _, err := set.CoreV1().ServiceAccounts("default").Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	makeDefaultAccount(t, set, "default")
 	if _, err := set.CoreV1().Pods("default").Create(t.Context(), benchPod("p"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

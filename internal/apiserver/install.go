@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -24,6 +25,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/namespace"
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/plain"
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/pod"
+	"github.com/mayfly-run/mayfly/internal/apiserver/registry/policy"
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/review"
 )
 
@@ -40,7 +42,7 @@ func (s *Server) install(cfg *genericapiserver.Config) error {
 	}
 	var rest []*genericapiserver.APIGroupInfo
 	for _, gv := range []schema.GroupVersion{
-		appsv1.SchemeGroupVersion, authenticationv1.SchemeGroupVersion, authorizationv1.SchemeGroupVersion,
+		admissionregistrationv1.SchemeGroupVersion, appsv1.SchemeGroupVersion, authenticationv1.SchemeGroupVersion, authorizationv1.SchemeGroupVersion,
 		coordinationv1.SchemeGroupVersion, eventsv1.SchemeGroupVersion, nodev1.SchemeGroupVersion,
 		policyv1.SchemeGroupVersion, rbacv1.SchemeGroupVersion, schedulingv1.SchemeGroupVersion,
 	} {
@@ -60,13 +62,14 @@ func (s *Server) group(gv schema.GroupVersion, storages plain.Storages) generica
 func (s *Server) groups(o registry.Options, auth authorizer.Authorizer) (map[string]plain.Storages, error) {
 	groups := map[string]plain.Storages{}
 	for name, open := range map[string]func(registry.Options) (plain.Storages, error){
-		corev1.GroupName:         plain.Core,
-		appsv1.GroupName:         plain.Apps,
-		coordinationv1.GroupName: plain.Coordination,
-		nodev1.GroupName:         plain.Node,
-		policyv1.GroupName:       plain.Policy,
-		rbacv1.GroupName:         plain.RBAC,
-		schedulingv1.GroupName:   plain.Scheduling,
+		corev1.GroupName:                  plain.Core,
+		admissionregistrationv1.GroupName: policy.New,
+		appsv1.GroupName:                  plain.Apps,
+		coordinationv1.GroupName:          plain.Coordination,
+		nodev1.GroupName:                  plain.Node,
+		policyv1.GroupName:                plain.Policy,
+		rbacv1.GroupName:                  plain.RBAC,
+		schedulingv1.GroupName:            plain.Scheduling,
 	} {
 		storages, err := open(o)
 		if err != nil {
@@ -90,6 +93,7 @@ func (s *Server) groups(o registry.Options, auth authorizer.Authorizer) (map[str
 	maps.Copy(core, pods)
 	groups[eventsv1.GroupName] = plain.Storages{"events": core["events"]}
 	s.lookup.set(core)
+	s.policies = groups[admissionregistrationv1.GroupName]
 	if s.tokens != nil {
 		core["serviceaccounts/token"] = review.NewTokenRequest(core["serviceaccounts"].(*registry.Storage), s.lookup, s.tokens)
 	}

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -70,6 +71,25 @@ func (l *lookup) Secret(ctx context.Context, namespace, name string) (*corev1.Se
 // Node implements authn.Lookup.
 func (l *lookup) Node(ctx context.Context, name string) (*corev1.Node, error) {
 	return read[*corev1.Node](ctx, l, "nodes", metav1.NamespaceNone, name)
+}
+
+// LimitRanges implements admission.Limits.
+func (l *lookup) LimitRanges(ctx context.Context, namespace string) ([]corev1.LimitRange, error) {
+	l.mu.RLock()
+	lister, ok := l.core["limitranges"].(rest.Lister)
+	l.mu.RUnlock()
+	if !ok {
+		return nil, errors.New("list limit ranges: not served")
+	}
+	o, err := lister.List(genericapirequest.WithNamespace(ctx, namespace), &metainternal.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return nil, err
+	}
+	list, ok := o.(*corev1.LimitRangeList)
+	if !ok {
+		return nil, fmt.Errorf("list limit ranges: unexpected %T", o)
+	}
+	return list.Items, nil
 }
 
 // Refers implements authz.PodLookup.

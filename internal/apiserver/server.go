@@ -14,9 +14,11 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/mayfly-run/mayfly/internal/apiserver/admission"
 	"github.com/mayfly-run/mayfly/internal/apiserver/authn"
 	"github.com/mayfly-run/mayfly/internal/apiserver/authz"
 	"github.com/mayfly-run/mayfly/internal/apiserver/loopback"
+	"github.com/mayfly-run/mayfly/internal/apiserver/registry/plain"
 	"github.com/mayfly-run/mayfly/internal/apiserver/storage"
 )
 
@@ -35,9 +37,12 @@ type Server struct {
 	informers informers.SharedInformerFactory
 	generic   *genericapiserver.GenericAPIServer
 	lookup    *lookup
+	dynamic   *admission.Dynamic
+	policies  plain.Storages
 	tokens    *authn.Tokens
 	rbac      *authz.RBAC
 	ready     chan struct{}
+	drained   chan struct{} // closed when no request is left
 }
 
 // New opens the store and assembles the server; nothing is served yet but ClientConfig's clients. A context that ends
@@ -46,7 +51,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, loop: loopback.New(), ready: make(chan struct{})}
+	s := &Server{cfg: cfg, loop: loopback.New(), ready: make(chan struct{}), drained: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
@@ -86,6 +91,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return s.prepare(groupCtx) })
 	err := group.Wait()
+	close(s.drained)
 	s.loop.Close()
 	s.informers.Shutdown()
 	return errors.Join(err, s.close())
@@ -101,7 +107,8 @@ func (s *Server) close() error {
 
 // prepare makes what clients find on a fresh server, then reports it as ready.
 func (s *Server) prepare(ctx context.Context) error {
-	s.informers.Start(ctx.Done())
+	s.dynamic.Begin(s.policiesExist(ctx))
+	s.informers.Start(s.drained)
 	if err := s.bootstrap(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil

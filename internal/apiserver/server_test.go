@@ -34,6 +34,12 @@ func start(t testing.TB) *instance {
 
 func launch(t testing.TB, dir string, node NodeGetter) *instance {
 	t.Helper()
+	return launchWith(t, dir, func(c *Config) { c.Node = node })
+}
+
+// launchWith runs a server on dir whose configuration change has the last word on.
+func launchWith(t testing.TB, dir string, change func(*Config)) *instance {
+	t.Helper()
 	files, err := pki.Ensure(filepath.Join(dir, "pki"), []string{"127.0.0.1"})
 	if err != nil {
 		t.Fatal(err)
@@ -42,11 +48,13 @@ func launch(t testing.TB, dir string, node NodeGetter) *instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(t.Context(), Config{
-		DataDir: dir, Listener: listener, Node: node,
+	cfg := Config{
+		DataDir: dir, Listener: listener,
 		ServingCertFile: files.ServingCert, ServingKeyFile: files.ServingKey, ClientCAFile: files.CACert,
 		ServiceAccountKeyFile: files.ServiceAccountKey, ServiceAccountIssuer: "https://kubernetes.default.svc.cluster.local",
-	})
+	}
+	change(&cfg)
+	s, err := New(t.Context(), cfg)
 	if err != nil {
 		listener.Close()
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/admission"
 
+	"github.com/mayfly-run/mayfly/internal/apiserver/client"
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/pod"
 	"github.com/mayfly-run/mayfly/internal/apiserver/scheme"
 )
@@ -15,7 +16,7 @@ import (
 type ephemeralContainers struct{ *admission.Handler }
 
 // Admit implements admission.MutationInterface.
-func (*ephemeralContainers) Admit(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+func (*ephemeralContainers) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	if a.GetResource().GroupResource() != pod.Resource() || a.GetSubresource() != "ephemeralcontainers" {
 		return nil
 	}
@@ -25,6 +26,6 @@ func (*ephemeralContainers) Admit(_ context.Context, a admission.Attributes, _ a
 		return nil
 	}
 	pod.Complete(sent, stored)
-	sent.SelfLink = scheme.EphemeralContainersMark
+	client.MarkEphemeralContainers(ctx)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/pod"
@@ -15,8 +16,10 @@ import (
 // for a new Pod.
 type podPlugin struct {
 	*admission.Handler
-	admit    func(ctx context.Context, pod, old *corev1.Pod) error
-	validate func(ctx context.Context, pod, old *corev1.Pod) error
+	// subresources whose updates carry a Pod that the plugin wants to see as well.
+	subresources sets.Set[string]
+	admit        func(ctx context.Context, pod, old *corev1.Pod) error
+	validate     func(ctx context.Context, pod, old *corev1.Pod) error
 }
 
 // Admit implements admission.MutationInterface.
@@ -30,7 +33,10 @@ func (p *podPlugin) Validate(ctx context.Context, a admission.Attributes, _ admi
 }
 
 func (p *podPlugin) call(ctx context.Context, a admission.Attributes, f func(context.Context, *corev1.Pod, *corev1.Pod) error) error {
-	if f == nil || a.GetResource().GroupResource() != pod.Resource() || a.GetSubresource() != "" {
+	if f == nil || a.GetResource().GroupResource() != pod.Resource() {
+		return nil
+	}
+	if sub := a.GetSubresource(); sub != "" && !p.subresources.Has(sub) {
 		return nil
 	}
 	obj, ok := a.GetObject().(*corev1.Pod)

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/storage/names"
 )
@@ -31,9 +32,10 @@ type Accounts interface {
 // serviceAccount gives a Pod its service account, and a volume with the account's token.
 func serviceAccount(accounts Accounts) admission.Interface {
 	return &podPlugin{
-		Handler: admission.NewHandler(admission.Create),
-		admit: func(ctx context.Context, p, _ *corev1.Pod) error {
-			if mirrored(p) {
+		Handler:      admission.NewHandler(admission.Create, admission.Update),
+		subresources: sets.New("ephemeralcontainers"),
+		admit: func(ctx context.Context, p, old *corev1.Pod) error {
+			if old != nil || mirrored(p) {
 				return nil
 			}
 			if p.Spec.ServiceAccountName == "" {
@@ -52,11 +54,18 @@ func serviceAccount(accounts Accounts) admission.Interface {
 			}
 			return nil
 		},
-		validate: func(_ context.Context, p, _ *corev1.Pod) error {
-			if !mirrored(p) {
+		validate: func(ctx context.Context, p, old *corev1.Pod) error {
+			if mirrored(p) {
+				return validateMirror(p)
+			}
+			if old != nil && len(p.Spec.EphemeralContainers) == len(old.Spec.EphemeralContainers) {
 				return nil
 			}
-			return validateMirror(p)
+			account, err := accounts.ServiceAccount(ctx, p.Namespace, p.Spec.ServiceAccountName)
+			if err != nil {
+				return fmt.Errorf("error looking up service account %s/%s: %w", p.Namespace, p.Spec.ServiceAccountName, err)
+			}
+			return limitSecrets(account, p)
 		},
 	}
 }

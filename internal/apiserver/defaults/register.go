@@ -10,6 +10,7 @@ import (
 
 // Register makes the scheme apply every default of this package, to single objects and to lists.
 func Register(scheme *runtime.Scheme) {
+	registerAdmission(scheme)
 	add(scheme, SetPod)
 	addList(scheme, SetPod, func(l *corev1.PodList) []corev1.Pod { return l.Items })
 	add(scheme, SetNamespace)

@@ -40,12 +40,12 @@ func (e *EphemeralContainers) Get(ctx context.Context, name string, options *met
 
 // Update implements rest.Updater.
 func (e *EphemeralContainers) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, force bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	merging := &mergedInfo{UpdatedObjectInfo: info, legacy: client.SentEphemeralContainers(ctx)}
+	merging := &mergedInfo{UpdatedObjectInfo: info}
 	o, created, err := e.Subresource.Update(ctx, name, merging, create, update, force, options)
 	if err != nil {
 		return nil, false, err
 	}
-	if pod, ok := o.(*corev1.Pod); ok && merging.legacy {
+	if pod, ok := o.(*corev1.Pod); ok && (merging.legacy || client.SentEphemeralContainers(ctx)) {
 		return scheme.EphemeralContainersFromPod(pod), created, nil
 	}
 	return o, created, nil
