@@ -48,6 +48,9 @@ type compiler struct {
 	label string
 	// pids is the PID namespace that is entered, when it is another's.
 	pids *launch.Arg
+	// users is the user namespace, nil for the host's; nodes are its devices by path.
+	users *users
+	nodes map[string]launch.Arg
 	// bounded says that the bounding set is done.
 	bounded bool
 }
@@ -81,7 +84,9 @@ func (c *compiler) finish(err error) (*launch.Program, []*os.File, error) {
 
 // Container compiles a container. Namespaces with a path are joined, those without are
 // made, those absent are the host's; a mount namespace must be made. process.terminal
-// allocates a terminal from the container's own devpts. The caller closes the files once
+// allocates a terminal from the container's own devpts. A user namespace is joined by its
+// path, with spec.Linux.UIDMappings and GIDMappings telling how it was made; layers then show
+// the container's users, as do bind mounts with the option idmap or ridmap. The caller closes the files once
 // the program was started.
 func Container(spec *specs.Spec, opt Options) (*launch.Program, []*os.File, error) {
 	c := newCompiler()
@@ -98,6 +103,12 @@ func (c *compiler) container(spec *specs.Spec, opt Options) error {
 	}
 	c.oomScore(spec.Process.OOMScoreAdj)
 	c.openLabel(spec.Process)
+	if err := c.userNamespace(spec.Linux); err != nil {
+		return err
+	}
+	if err := c.ownPipes(spec.Process); err != nil {
+		return err
+	}
 	if err := c.namespaces(spec); err != nil {
 		return err
 	}
@@ -106,12 +117,19 @@ func (c *compiler) container(spec *specs.Spec, opt Options) error {
 	if err != nil {
 		return err
 	}
+	if err := c.openDevices(spec); err != nil {
+		return err
+	}
 	if err := c.enterRoot(spec.Root.Path, opt.Overlay); err != nil {
 		return err
 	}
 	if err := c.fork(spec.Process); err != nil {
 		return err
 	}
+	if err := c.detachSystem(spec, sources); err != nil {
+		return err
+	}
+	c.enterUsers()
 	for i, m := range spec.Mounts {
 		if err := c.mount(m, sources[i], opt); err != nil {
 			return fmt.Errorf("mount %s: %w", m.Destination, err)
@@ -142,8 +160,6 @@ func check(spec *specs.Spec) error {
 		return errors.New("no root")
 	case spec.Linux == nil:
 		return errors.New("no linux section")
-	case len(spec.Linux.UIDMappings) > 0 || len(spec.Linux.GIDMappings) > 0:
-		return fmt.Errorf("user namespace mappings: %w", ErrUnsupported)
 	case spec.Linux.MountLabel != "":
 		return fmt.Errorf("SELinux mount label: %w", ErrUnsupported)
 	case spec.Hooks != nil && (len(spec.Hooks.Prestart)+len(spec.Hooks.CreateRuntime)+len(spec.Hooks.CreateContainer)+ //nolint:staticcheck // refused, not used

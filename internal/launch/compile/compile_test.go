@@ -81,7 +81,8 @@ func TestRefused(t *testing.T) {
 		"user namespace":      func(s *specs.Spec) { s.Linux.UIDMappings = []specs.LinuxIDMapping{{}} },
 		"hooks":               func(s *specs.Spec) { s.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: "/x"}}} },
 		"no mount namespace":  func(s *specs.Spec) { s.Linux.Namespaces = s.Linux.Namespaces[1:] },
-		"ID-mapped mount":     func(s *specs.Spec) { s.Mounts[0].UIDMappings = []specs.LinuxIDMapping{{}} },
+		"ID-mapped mount":     func(s *specs.Spec) { s.Mounts[3].UIDMappings = []specs.LinuxIDMapping{{}} },
+		"idmap for nobody":    func(s *specs.Spec) { s.Mounts[3].Options = append(s.Mounts[3].Options, "idmap") },
 		"bind with data":      func(s *specs.Spec) { s.Mounts[3].Options = append(s.Mounts[3].Options, "what=ever") },
 		"SELinux mount label": func(s *specs.Spec) { s.Linux.MountLabel = "x" },
 	}

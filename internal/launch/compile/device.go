@@ -35,13 +35,8 @@ func (c *compiler) devices(spec *specs.Spec) error {
 			return nil
 		}
 	}
-	list := defaultDevices()
-	for _, d := range spec.Linux.Devices {
-		list = slices.DeleteFunc(list, func(known device) bool { return known.path == path.Clean(d.Path) })
-		list = append(list, fromSpec(d))
-	}
 	dirs := map[string]launch.Arg{}
-	for _, d := range list {
+	for _, d := range deviceList(spec) {
 		if err := c.device(d, dirs); err != nil {
 			return fmt.Errorf("device %s: %w", d.path, err)
 		}
@@ -53,6 +48,16 @@ func (c *compiler) devices(spec *specs.Spec) error {
 		c.May(unix.SYS_SYMLINKAT, "link /dev/"+l[1], c.Text(l[0]), dev, c.Text(l[1]))
 	}
 	return nil
+}
+
+// deviceList are the promised devices and those of the configuration, which go before.
+func deviceList(spec *specs.Spec) []device {
+	list := defaultDevices()
+	for _, d := range spec.Linux.Devices {
+		list = slices.DeleteFunc(list, func(known device) bool { return known.path == path.Clean(d.Path) })
+		list = append(list, fromSpec(d))
+	}
+	return list
 }
 
 func fromSpec(d specs.LinuxDevice) device {
@@ -80,6 +85,10 @@ func (c *compiler) device(d device, dirs map[string]launch.Arg) error {
 		return fmt.Errorf("type %q: unknown", d.kind)
 	}
 	note := "make device " + d.path
+	if node, ok := c.nodes[d.path]; ok {
+		c.moveMount(node, c.ensureFile(d.path, note), note)
+		return nil
+	}
 	dir, known := dirs[path.Dir(d.path)]
 	if !known {
 		dir = c.ensureDir(path.Dir(d.path), note)

@@ -19,6 +19,8 @@ type ExecOptions struct {
 	Seccomp *specs.LinuxSeccomp
 	// Filters is as in Options.
 	Filters *seccomp.Cache
+	// UIDMappings and GIDMappings are the container's, when it has a user namespace.
+	UIDMappings, GIDMappings []specs.LinuxIDMapping
 }
 
 // Exec compiles a process that enters a running container, which the monitor knows by
@@ -39,13 +41,22 @@ func (c *compiler) enter(p *specs.Process, opt ExecOptions) error {
 	}
 	c.oomScore(p.OOMScoreAdj)
 	c.openLabel(p)
-	const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 	target := launch.FileArg(launch.FileTarget)
+	if len(opt.UIDMappings) > 0 {
+		c.users = &users{namespace: target, uids: opt.UIDMappings, gids: opt.GIDMappings}
+	}
+	if err := c.ownPipes(p); err != nil {
+		return err
+	}
+	const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 	c.pids = &target
 	c.Must(unix.SYS_SETNS, "enter the container", launch.FileArg(launch.FileTarget), launch.Int(namespaces))
 	c.openRoot()
 	if err := c.fork(p); err != nil {
 		return err
+	}
+	if c.users != nil {
+		c.becomeRoot(target)
 	}
 	c.stdio(p, false)
 	filter, err := opt.Filters.Compile(opt.Seccomp)

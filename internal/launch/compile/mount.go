@@ -18,6 +18,8 @@ type source struct {
 	tree  launch.Arg // of a bind mount
 	dir   bool
 	trees []cgroupTree // of a cgroup v1 mount
+	// system is a mount made with the host's rights for a user namespace.
+	system *launch.Arg
 }
 
 type cgroupTree struct {
@@ -33,19 +35,45 @@ func (c *compiler) openSources(spec *specs.Spec, opt Options) ([]source, error) 
 		switch {
 		case !filepath.IsAbs(m.Destination):
 			return nil, fmt.Errorf("mount %q: destination is not absolute", m.Destination)
-		case len(m.UIDMappings) > 0 || len(m.GIDMappings) > 0:
-			return nil, fmt.Errorf("mount %s with ID mappings: %w", m.Destination, ErrUnsupported)
 		case o.bind:
-			info, err := os.Stat(m.Source)
-			if err != nil {
+			var err error
+			if sources[i], err = c.openBind(m, o); err != nil {
 				return nil, fmt.Errorf("mount %s: %w", m.Destination, err)
 			}
-			sources[i] = source{dir: info.IsDir(), tree: c.cloneTree(m.Source, o.recursive, "open "+m.Source+" for "+m.Destination)}
 		case m.Type == "cgroup":
 			sources[i].trees = c.openCgroups(spec, opt)
+			for _, t := range sources[i].trees {
+				c.setattr(t.tree, attr{set: o.attr.set}, true, "mount cgroup on "+m.Destination)
+			}
 		}
 	}
 	return sources, nil
+}
+
+// openBind clones a source and gives it the mount's options.
+func (c *compiler) openBind(m specs.Mount, o mountOptions) (source, error) {
+	info, err := os.Stat(m.Source)
+	if err != nil {
+		return source{}, err
+	}
+	note := "open " + m.Source + " for " + m.Destination
+	s := source{dir: info.IsDir(), tree: c.cloneTree(m.Source, o.recursive, note)}
+	mapped := len(m.UIDMappings) > 0 || len(m.GIDMappings) > 0
+	switch {
+	case mapped && (c.users == nil || !slices.Equal(m.UIDMappings, c.users.uids) || !slices.Equal(m.GIDMappings, c.users.gids)):
+		return source{}, fmt.Errorf("ID mappings other than the container's: %w", ErrUnsupported)
+	case (o.idmap || o.ridmap) && c.users == nil:
+		return source{}, fmt.Errorf("idmap without a user namespace: %w", ErrUnsupported)
+	case mapped || o.idmap || o.ridmap:
+		c.idmap(s.tree, o.ridmap, note)
+	}
+	c.setattr(s.tree, o.attr, false, note)
+	c.setattr(s.tree, o.recAttr, true, note)
+	if o.propagation.empty() {
+		o.propagation.propagation, o.propagationRec = unix.MS_PRIVATE, true
+	}
+	c.setattr(s.tree, o.propagation, o.propagationRec, note)
+	return s, nil
 }
 
 func (c *compiler) cloneTree(path string, recursive bool, note string) launch.Arg {
@@ -83,7 +111,7 @@ func (c *compiler) mount(m specs.Mount, s source, opt Options) error {
 		if len(o.data) > 0 {
 			return fmt.Errorf("options %q of a bind mount: %w", o.data, ErrUnsupported)
 		}
-		c.bind(m, s, o)
+		c.bind(m, s)
 		return nil
 	}
 	if path.Clean(m.Destination) == "/" {
@@ -95,6 +123,10 @@ func (c *compiler) mount(m specs.Mount, s source, opt Options) error {
 		resolve = noSymlinks
 	}
 	at := c.ensureDirBy(m.Destination, resolve, note)
+	if s.system != nil {
+		c.moveMount(*s.system, at, note)
+		return nil
+	}
 	c.Must(unix.SYS_FCHDIR, note, at)
 	data := strings.Join(o.data, ",")
 	if len(data) > maxMountData {
@@ -116,14 +148,8 @@ func (c *compiler) mount(m specs.Mount, s source, opt Options) error {
 	return nil
 }
 
-func (c *compiler) bind(m specs.Mount, s source, o mountOptions) {
+func (c *compiler) bind(m specs.Mount, s source) {
 	note := fmt.Sprintf("mount %s on %s", m.Source, m.Destination)
-	c.setattr(s.tree, o.attr, false, note)
-	c.setattr(s.tree, o.recAttr, true, note)
-	if o.propagation.empty() {
-		o.propagation.propagation, o.propagationRec = unix.MS_PRIVATE, true
-	}
-	c.setattr(s.tree, o.propagation, o.propagationRec, note)
 	var at launch.Arg
 	if s.dir {
 		at = c.ensureDir(m.Destination, note)
@@ -164,16 +190,13 @@ func (c *compiler) mountCgroup(m specs.Mount, s source, o mountOptions, note str
 		c.Must(unix.SYS_MOUNT, note, c.Text("cgroup"), c.Text("."), c.Text("cgroup2"), launch.Int(o.flags), c.Text(""))
 		return
 	}
-	a := attr{set: o.attr.set}
 	if s.trees[0].name == "" {
-		c.setattr(s.trees[0].tree, a, true, note)
 		at := c.ensureDir(m.Destination, note)
 		c.moveMount(s.trees[0].tree, at, note)
 		return
 	}
 	c.Must(unix.SYS_MOUNT, note, c.Text("tmpfs"), c.Text("."), c.Text("tmpfs"), launch.Int(o.flags&^unix.MS_RDONLY), c.Text("mode=755"))
 	for _, t := range s.trees {
-		c.setattr(t.tree, a, true, note)
 		c.moveMount(t.tree, c.ensureDir(path.Join(m.Destination, t.name), note), note)
 		if strings.Contains(t.name, ",") { // cpu,cpuacct is found under either name
 			top := c.ensureDir(m.Destination, note)

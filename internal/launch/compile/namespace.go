@@ -121,6 +121,9 @@ func (c *compiler) sysctls(sysctl map[string]string) error {
 func (c *compiler) joinNamespaces(list []specs.LinuxNamespace, needMount bool) error {
 	mount, seen := false, map[specs.LinuxNamespaceType]bool{}
 	for _, ns := range list {
+		if ns.Type == specs.UserNamespace && c.users != nil {
+			continue // entered last
+		}
 		flag, ok := cloneFlags[ns.Type]
 		switch {
 		case !ok:

@@ -20,6 +20,8 @@ type mountOptions struct {
 	propagation     attr
 	propagationRec  bool
 	data            []string
+	// idmap and ridmap show a bind mount with the container's users.
+	idmap, ridmap bool
 }
 
 // flagOption is an option that has a flag in mount(2) and an attribute in mount_setattr(2).
@@ -66,6 +68,10 @@ func parse(m specs.Mount) mountOptions {
 			o.bind = true
 		case opt == "rbind":
 			o.bind, o.recursive = true, true
+		case opt == "idmap":
+			o.idmap = true
+		case opt == "ridmap":
+			o.ridmap = true
 		case o.addFlag(opt):
 		case o.addPropagation(opt):
 		default:

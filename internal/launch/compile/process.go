@@ -58,8 +58,10 @@ func (c *compiler) fork(p *specs.Process) error {
 		return nil
 	}
 	c.writeLabel()
-	if err := c.boundBy(p); err != nil {
-		return err
+	if c.users == nil { // whoever enters a user namespace has all rights there anew
+		if err := c.boundBy(p); err != nil {
+			return err
+		}
 	}
 	c.Must(launch.OpFork, "enter PID namespace", *c.pids)
 	return nil

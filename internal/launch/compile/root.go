@@ -18,7 +18,9 @@ const maxMountData = 4095
 func (c *compiler) enterRoot(rootfs string, overlay *Overlay) error {
 	none := launch.Int(0)
 	c.Must(unix.SYS_MOUNT, "keep mounts from the host", none, c.Text("/"), none, launch.Int(unix.MS_REC|unix.MS_SLAVE), none)
-	if overlay == nil {
+	if overlay == nil && c.users != nil {
+		c.idmapAt(rootfs)
+	} else if overlay == nil {
 		c.Must(unix.SYS_MOUNT, "mount root "+rootfs, c.Text(rootfs), c.Text(rootfs), none, launch.Int(unix.MS_BIND|unix.MS_REC), none)
 	} else if err := c.mountOverlay(rootfs, overlay); err != nil {
 		return err
@@ -43,6 +45,11 @@ func (c *compiler) mountOverlay(target string, o *Overlay) error {
 	for _, p := range append([]string{o.Upper, o.Work}, o.Lower...) {
 		if strings.ContainsAny(p, ",:\\") {
 			return fmt.Errorf("overlay directory %q: %w", p, ErrUnsupported)
+		}
+	}
+	if c.users != nil {
+		if err := c.mapOverlay(o); err != nil {
+			return err
 		}
 	}
 	base, lower := relative(o.Lower)

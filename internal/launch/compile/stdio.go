@@ -17,18 +17,18 @@ func (c *compiler) stdio(p *specs.Process, console bool) {
 	for fd, f := range []int{launch.FileStdin, launch.FileStdout, launch.FileStderr} {
 		c.Must(unix.SYS_DUP3, "stdio", launch.FileArg(f), launch.Int(fd), launch.Int(0))
 	}
-	for fd := range 3 {
-		c.ownPipe(fd, p.User)
+	for fd := 0; fd < 3 && c.users == nil; fd++ {
+		c.ownPipe(launch.Int(fd), p.User)
 	}
 }
 
 // ownPipe lets the user open /dev/stdout. What is no pipe is not the container's own: the host's /dev/null, say.
-func (c *compiler) ownPipe(fd int, u specs.User) {
+func (c *compiler) ownPipe(fd launch.Arg, u specs.User) {
 	const modeAt = 28 // of struct statx
 	stat := c.Space(256)
-	c.Must(unix.SYS_STATX, "stdio", launch.Int(fd), c.Text(""), launch.Int(unix.AT_EMPTY_PATH), launch.Int(unix.STATX_TYPE), stat)
+	c.Must(unix.SYS_STATX, "stdio", fd, c.Text(""), launch.Int(unix.AT_EMPTY_PATH), launch.Int(unix.STATX_TYPE), stat)
 	c.OrSkip(func(launch.Arg) {
-		c.May(unix.SYS_FCHOWN, "own pipe", launch.Int(fd), launch.Int(int(u.UID)), launch.Int(int(u.GID)))
+		c.May(unix.SYS_FCHOWN, "own pipe", fd, launch.Int(int(u.UID)), launch.Int(int(u.GID)))
 	}, launch.OpEqual, "own pipe", launch.At(stat, modeAt), launch.Int(4), launch.Int(unix.S_IFMT), launch.Int(unix.S_IFIFO))
 }
 
