@@ -122,6 +122,7 @@ func (w *world) wantLog(want ...string) {
 
 func (w *world) wantEvent(part string) {
 	w.Helper()
+	w.wait(time.Second) // events may come late
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !slices.ContainsFunc(w.told, func(e string) bool { return strings.Contains(e, part) }) {

@@ -39,6 +39,7 @@ type launch struct {
 	sandbox string
 	config  *runtimev1.PodSandboxConfig
 	rt      *runtime.Pod
+	told    *later
 }
 
 // startContainer starts the task that starts a container, unless it failed just now; it returns when to look again.
@@ -58,7 +59,7 @@ func (w *Worker) startContainer(ctx context.Context, s start) time.Duration {
 		w.crash.Next(name, time.Now())
 	}
 	sandbox := w.rt.Sandbox()
-	l := launch{start: s, pod: w.spec, sandbox: sandbox.GetId(), rt: w.rt}
+	l := launch{start: s, pod: w.spec, sandbox: sandbox.GetId(), rt: w.rt, told: &later{}}
 	w.spawnKnown(ctx, name, func(ctx context.Context) bool {
 		config, err := w.sandboxConfig(l.pod, sandbox.GetMetadata().GetAttempt())
 		if err != nil {
@@ -68,6 +69,7 @@ func (w *Worker) startContainer(ctx context.Context, s start) time.Duration {
 		l.config = config
 		f := w.launch(ctx, l)
 		w.settle(ctx, l, f)
+		l.told.flushSoon(f != nil)
 		return f == nil && ctx.Err() == nil
 	})
 	return refreshPeriod
@@ -120,11 +122,14 @@ func (w *Worker) launch(ctx context.Context, l launch) *failure {
 			return f
 		}
 		reason := runtime.Reason(err)
-		w.event(l.pod, name, corev1.EventTypeWarning, "Failed", "Error: %s", reason)
+		w.tell(l, corev1.EventTypeWarning, "Failed", "Error: %s", reason)
 		return &failure{reason: reasonRun, message: reason, started: true}
 	}
 	w.running(ctx, name, id, l.sandbox)
-	w.event(l.pod, name, corev1.EventTypeNormal, "Started", "Started container %s", name)
+	w.tell(l, corev1.EventTypeNormal, "Started", "Started container %s", name)
+	if l.container.Lifecycle != nil {
+		l.told.flush()
+	}
 	return w.postStart(ctx, l, id)
 }
 
@@ -151,7 +156,7 @@ func (w *Worker) create(ctx context.Context, l launch) (id string, f *failure) {
 	}
 	config, err := w.containerConfig(ctx, l, img)
 	if err != nil {
-		w.event(l.pod, name, corev1.EventTypeWarning, "Failed", "Error: %s", err)
+		w.tell(l, corev1.EventTypeWarning, "Failed", "Error: %s", err)
 		return "", &failure{reason: reasonConfig, message: err.Error()}
 	}
 	if err := os.MkdirAll(filepath.Join(l.config.GetLogDirectory(), filepath.Dir(config.GetLogPath())), 0o755); err != nil {
@@ -160,10 +165,10 @@ func (w *Worker) create(ctx context.Context, l launch) (id string, f *failure) {
 	answer, err := w.Runtime.CreateContainer(ctx, &runtimev1.CreateContainerRequest{PodSandboxId: l.sandbox, Config: config, SandboxConfig: l.config})
 	if err != nil {
 		reason := runtime.Reason(err)
-		w.event(l.pod, name, corev1.EventTypeWarning, "Failed", "Error: %s", reason)
+		w.tell(l, corev1.EventTypeWarning, "Failed", "Error: %s", reason)
 		return "", &failure{reason: reasonCreate, message: reason}
 	}
-	w.event(l.pod, name, corev1.EventTypeNormal, "Created", "Created container: %s", name)
+	w.tell(l, corev1.EventTypeNormal, "Created", "Created container: %s", name)
 	return answer.GetContainerId(), nil
 }
 
@@ -178,7 +183,7 @@ func (w *Worker) ensureImage(ctx context.Context, l launch) (*runtimev1.Image, e
 			return w.auth(ctx, l.pod, name)
 		},
 		Event: func(kind, reason, format string, args ...any) {
-			w.event(l.pod, l.container.Name, kind, reason, format, args...)
+			w.tell(l, kind, reason, format, args...)
 		},
 	})
 	if err != nil {
@@ -205,7 +210,7 @@ func (w *Worker) imageFailure(l launch, err error) *failure {
 	if f.reason == reasonConfig {
 		told = f.message
 	}
-	w.event(l.pod, l.container.Name, corev1.EventTypeWarning, "Failed", "Error: %s", told)
+	w.tell(l, corev1.EventTypeWarning, "Failed", "Error: %s", told)
 	return f
 }
 
@@ -222,6 +227,18 @@ func (w *Worker) auth(ctx context.Context, pod *corev1.Pod, name string) ([]*run
 		}
 	}
 	return ring.Lookup(name), nil
+}
+
+// tell records an event about the container that is started: at once if it is a problem or takes time, else later.
+func (w *Worker) tell(l launch, kind, reason, format string, args ...any) {
+	record := func() { w.event(l.pod, l.container.Name, kind, reason, format, args...) }
+	switch reason {
+	case "Pulled", "Created", "Started":
+		l.told.add(record)
+	default:
+		l.told.flush()
+		record()
+	}
 }
 
 func (w *Worker) event(pod *corev1.Pod, container, kind, reason, format string, args ...any) {

@@ -10,6 +10,7 @@
 //	container.go   starting one container: image, config, create, start, postStart
 //	renew.go       starting all containers anew when one's rule asks for it
 //	usage.go       ending a Pod whose emptyDir outgrows its limit
+//	later.go       events that give way to the status
 //	target.go      what an ephemeral container's target has to do with its start
 //	config.go      the CRI's ContainerConfig; mount.go its mounts
 //	kill.go        stopping containers with grace; hook.go lifecycle hooks

@@ -49,7 +49,7 @@ func (w *Worker) report(ctx context.Context) {
 }
 
 // holdBack is how long a status that says nothing new to anybody may wait for the one that does.
-const holdBack = 50 * time.Millisecond
+const holdBack = 250 * time.Millisecond
 
 // postpone tells whether to keep a status to ourselves for a moment: something is being started, and so far there is
 // no more to tell than that. The end of the start wakes the Worker, so that the status that counts is not queued
