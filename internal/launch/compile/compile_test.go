@@ -1,6 +1,7 @@
 package compile_test
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"os"
@@ -66,6 +67,29 @@ func TestContainer(t *testing.T) {
 		f.Close()
 	}
 	golden(t, "container.golden", p)
+}
+
+// TestText prints what is kept on disk.
+func TestText(t *testing.T) {
+	config, err := json.Marshal(spec())
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt := compile.Options{Overlay: &compile.Overlay{Lower: []string{"/layers/2/fs", "/layers/1/fs"}, Upper: "/c/upper", Work: "/c/work"}}
+	got, err := compile.Text(config, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("testdata/container.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := compile.Text([]byte("{"), opt); err == nil {
+		t.Error("half a configuration compiles")
+	}
 }
 
 func TestExec(t *testing.T) {
