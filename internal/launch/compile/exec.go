@@ -122,6 +122,7 @@ func (c *compiler) pause(opt PauseOptions) error {
 	if err := c.credentials(p); err != nil {
 		return err
 	}
+	c.dieWithMonitor()
 	c.Must(unix.SYS_PRCTL, "no new privileges", launch.Int(unix.PR_SET_NO_NEW_PRIVS), launch.Int(1), none, none, none)
 	c.Must(unix.SYS_EXECVEAT, "exec pause", launch.FileArg(launch.FileSelf), c.Text(""), c.Texts("pause"), c.Texts("GODEBUG=madvdontneed=1"), launch.Int(unix.AT_EMPTY_PATH))
 	return nil

@@ -44,11 +44,19 @@ func (c *compiler) process(p *specs.Process, filter *seccomp.Filter) error {
 	if err := c.credentials(p); err != nil {
 		return err
 	}
+	c.dieWithMonitor()
 	if p.NoNewPrivileges {
 		c.Must(unix.SYS_PRCTL, "no new privileges", launch.Int(unix.PR_SET_NO_NEW_PRIVS), launch.Int(1), launch.Int(0), launch.Int(0), launch.Int(0))
 		c.filter(filter)
 	}
 	return c.exec(p)
+}
+
+// dieWithMonitor lets nothing run that nobody watches. The kernel forgets it when credentials change, so it comes after
+// them; it speaks of the thread that made the process, which in the monitor lives as long as the monitor.
+func (c *compiler) dieWithMonitor() {
+	none := launch.Int(0)
+	c.May(unix.SYS_PRCTL, "end with the monitor", launch.Int(unix.PR_SET_PDEATHSIG), launch.Int(int(unix.SIGKILL)), none, none, none)
 }
 
 // fork goes on in a process that the PID namespace's others can see, and those with CAP_SYS_PTRACE can take over.
