@@ -2,6 +2,7 @@ package cri
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -242,5 +243,20 @@ func TestExecSync(t *testing.T) {
 	}
 	if _, err = f.ExecSync(ctx, &runtimev1.ExecSyncRequest{ContainerId: id, Cmd: []string{"no-such-program"}}); err == nil || !strings.Contains(err.Error(), "executable file not found in $PATH") {
 		t.Errorf("missing program: %v", err)
+	}
+}
+
+// TestStopAtStart: a container that is told to end before its program can hear it still ends within its grace.
+func TestStopAtStart(t *testing.T) {
+	f := newFixture(t)
+	pod, config := f.pod("web")
+	for round := range 5 {
+		id := f.run(pod, config, fmt.Sprint("app", round), shell("i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; trap 'exit 7' TERM; while :; do sleep 0.01; done"))
+		if _, err := f.StopContainer(t.Context(), &runtimev1.StopContainerRequest{ContainerId: id, Timeout: 60}); err != nil {
+			t.Fatal(err)
+		}
+		if end := f.status(id); end.GetExitCode() != 7 {
+			t.Errorf("exit code %d: it did not hear its signal", end.GetExitCode())
+		}
 	}
 }

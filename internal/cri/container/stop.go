@@ -38,11 +38,20 @@ func (s *Service) Stop(ctx context.Context, c *Container, grace time.Duration) e
 }
 
 func (s *Service) askToEnd(ctx context.Context, c *Container, client *monitor.Client, grace time.Duration) (ended bool, _ error) {
-	if err := send(ctx, client, c, unix.Signal(c.snapshot().StopSignal), false); err != nil {
+	signal := unix.Signal(c.snapshot().StopSignal)
+	lost := discards(c.PID(), signal)
+	if err := send(ctx, client, c, signal, false); err != nil {
 		return false, err
 	}
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
+	if lost {
+		askCtx, cancel := context.WithTimeout(ctx, grace)
+		defer cancel()
+		if err := s.askAgain(askCtx, c, client, signal); err != nil {
+			return false, err
+		}
+	}
 	select {
 	case <-c.exited:
 		return true, nil
@@ -53,6 +62,29 @@ func (s *Service) askToEnd(ctx context.Context, c *Container, client *monitor.Cl
 		return false, fmt.Errorf("wait for container %q to end: %w", c.ID, ctx.Err())
 	}
 }
+
+// askAgain repeats a signal once there is a handler for it, if there is one soon: a program that is told to end in the
+// moment of its start would otherwise use up its whole grace.
+func (s *Service) askAgain(ctx context.Context, c *Container, client *monitor.Client, signal unix.Signal) error {
+	for wait := firstWait; wait <= lastWait; wait *= 2 {
+		select {
+		case <-time.After(wait):
+		case <-c.exited:
+			return nil
+		case <-ctx.Done():
+			return nil // the caller sees it too
+		}
+		if !discards(c.PID(), signal) {
+			return send(ctx, client, c, signal, false)
+		}
+	}
+	return nil
+}
+
+const (
+	firstWait = 10 * time.Millisecond
+	lastWait  = 640 * time.Millisecond
+)
 
 // send takes a container that is gone for one that has got the signal: its end is on its way.
 func send(ctx context.Context, client *monitor.Client, c *Container, signal unix.Signal, all bool) error {
