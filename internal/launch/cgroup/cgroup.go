@@ -199,7 +199,11 @@ func (g *Group) Create() error {
 		return g.createUnified()
 	}
 	for _, dir := range g.Dirs() {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		err := unix.Mkdir(dir, 0o755) // mostly its parent is there
+		if err == unix.ENOENT {
+			err = os.MkdirAll(dir, 0o755)
+		}
+		if err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("make cgroup: %w", err)
 		}
 	}
@@ -209,31 +213,30 @@ func (g *Group) Create() error {
 	return nil
 }
 
-// inheritCpuset fills what v1 leaves empty, from the root down: nothing can run in a
-// cgroup without processors or memory nodes.
+// inheritCpuset fills what v1 leaves empty: nothing can run in a cgroup without processors
+// or memory nodes. It looks no further up than to the first that has them.
 func inheritCpuset(root, path string) error {
-	parent := root
-	for _, name := range strings.Split(strings.Trim(path, "/"), "/") {
-		dir := filepath.Join(parent, name)
-		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
-			have, err := os.ReadFile(filepath.Join(dir, file))
-			if err != nil {
-				return fmt.Errorf("read cpuset: %w", err)
-			}
-			if strings.TrimSpace(string(have)) != "" {
-				continue
-			}
-			inherited, err := os.ReadFile(filepath.Join(parent, file))
-			if err != nil {
-				return fmt.Errorf("read cpuset: %w", err)
-			}
-			if err := write(dir, file, strings.TrimSpace(string(inherited))); err != nil {
-				return err
-			}
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+		if _, err := inherited(root, filepath.Join(root, path), file); err != nil {
+			return err
 		}
-		parent = dir
 	}
 	return nil
+}
+
+func inherited(root, dir, file string) (string, error) {
+	have, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		return "", fmt.Errorf("read cpuset: %w", err)
+	}
+	if value := strings.TrimSpace(string(have)); value != "" || dir == root {
+		return value, nil
+	}
+	value, err := inherited(root, filepath.Dir(dir), file)
+	if err != nil {
+		return "", err
+	}
+	return value, write(dir, file, value)
 }
 
 // createUnified enables all controllers along the path.

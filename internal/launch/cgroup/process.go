@@ -124,6 +124,9 @@ func (g *Group) freeze(ctx context.Context, on bool) error {
 // Remove removes the cgroup and those below; it waits for dying processes until ctx ends.
 func (g *Group) Remove(ctx context.Context) error {
 	for _, dir := range g.Dirs() {
+		if err := unix.Rmdir(dir); err == nil || err == unix.ENOENT {
+			continue
+		}
 		var dirs []string
 		if err := walk(dir, func(d string) error { dirs = append(dirs, d); return nil }); err != nil {
 			return fmt.Errorf("remove cgroup: %w", err)
