@@ -68,6 +68,7 @@ func checks() []check {
 		{"virtual network", checkVirtualNetwork},
 		{"nftables", checkNftables},
 		{"IP forwarding", checkForwarding},
+		{"host firewall", checkFirewall},
 		{"Pod network", checkPodNetwork},
 		{"API address", checkListen},
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/mayfly-run/mayfly/test/harness"
@@ -54,12 +55,42 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if b.archives, err = image.SaveAll(dir, b.tools.Programs()); err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context) error{b.binary, b.starts, b.living, b.others} {
-		if err := part(ctx); err != nil {
-			return err
+	return b.each(ctx, part{"binary", b.binary}, part{"starts", b.starts}, part{"running instance", b.living}, part{"other runtimes", b.others})
+}
+
+// part is something to measure, which can fail without the others.
+type part struct {
+	name    string
+	measure func(context.Context) error
+}
+
+// each measures every part, whatever becomes of the others. A failure is a row of the table as well.
+func (b *bench) each(ctx context.Context, parts ...part) error {
+	var errs []error
+	for _, p := range parts {
+		if ctx.Err() != nil {
+			return errors.Join(append(errs, ctx.Err())...)
+		}
+		fmt.Fprintf(os.Stderr, "bench: measuring %s, load %s\n", p.name, load())
+		before := b.failed()
+		if err := p.measure(ctx); err != nil {
+			if b.failed() == before { // no part of it has told yet
+				b.fail(p.name, err)
+			}
+			errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// load is the machine's, of the last minute, without which no figure can be judged.
+func load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
 }
 
 // binary measures the size of the program.
@@ -86,10 +117,12 @@ func (b *bench) living(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context, *client) error{b.ephemeral, b.pods, b.commands, b.throughput, b.many} {
-		if err := part(ctx, c); err != nil {
-			return err
-		}
+	with := func(name string, measure func(context.Context, *client) error) part {
+		return part{name, func(ctx context.Context) error { return measure(ctx, c) }}
 	}
-	return nil
+	err = b.each(ctx, with("ephemeral containers", b.ephemeral), with("Pods", b.pods), with("exec", b.commands), with("exec's output", b.throughput), with("many Pods", b.many))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bench: the daemon's output:\n%s", instance.Output())
+	}
+	return err
 }

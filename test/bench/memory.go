@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,11 +37,7 @@ func (b *bench) startTwice(ctx context.Context, first, second, resident, anonymo
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closing := instance.Close(); err == nil {
-			err = closing
-		}
-	}()
+	defer func() { err = errors.Join(err, instance.Close()) }()
 	for _, samples := range []*[]float64{first, second} {
 		start := time.Now()
 		if err := instance.Up(ctx); err != nil {

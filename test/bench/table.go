@@ -40,14 +40,34 @@ type row struct {
 	n                 int
 	median, p99       float64
 	middle, extremity *target
+	// failure is why the thing could not be measured.
+	failure error
 }
 
-func (r row) met() bool { return r.middle.met(r.median) && r.extremity.met(r.p99) }
+func (r row) met() bool {
+	return r.failure == nil && r.middle.met(r.median) && r.extremity.met(r.p99)
+}
 
 // add puts a row of samples; its targets are of the median and the 99th percentile, and may be nil.
 func (b *bench) add(name, unit string, samples []float64, median, p99 *target) {
 	slices.Sort(samples)
-	b.rows = append(b.rows, row{name, unit, len(samples), percentile(samples, 50), percentile(samples, 99), median, p99})
+	b.rows = append(b.rows, row{
+		name: name, unit: unit, n: len(samples), median: percentile(samples, 50), p99: percentile(samples, 99), middle: median, extremity: p99,
+	})
+}
+
+// fail puts a row for what could not be measured.
+func (b *bench) fail(name string, err error) { b.rows = append(b.rows, row{name: name, failure: err}) }
+
+// failed counts what could not be measured.
+func (b *bench) failed() int {
+	failed := 0
+	for _, r := range b.rows {
+		if r.failure != nil {
+			failed++
+		}
+	}
+	return failed
 }
 
 func (b *bench) single(name, unit string, value float64, want *target) {
@@ -81,6 +101,10 @@ func (b *bench) print(w io.Writer) {
 	}
 	fmt.Fprintln(w, "| figure | runs | p50 | target | p99 | target | |\n|---|---:|---:|---:|---:|---:|---|")
 	for _, r := range b.rows {
+		if r.failure != nil {
+			fmt.Fprintf(w, "| %s | – | – | – | – | – | **failed**: %s |\n", r.name, firstLine(r.failure))
+			continue
+		}
 		p99 := "–"
 		if r.n > 1 {
 			p99 = number(r.p99)
@@ -94,6 +118,12 @@ func (b *bench) print(w io.Writer) {
 		}
 		fmt.Fprintf(w, "| %s, %s | %d | %s | %s | %s | %s | %s |\n", r.name, r.unit, r.n, number(r.median), r.middle, p99, r.extremity, verdict)
 	}
+}
+
+// firstLine is what of an error fits into a table; all of it is on standard error.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return strings.ReplaceAll(line, "|", "\\|")
 }
 
 // number prints three significant digits or whole numbers.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -20,7 +21,8 @@ func TestTable(t *testing.T) {
 	b.add("slow", "ms", []float64{30, 10, 20}, atMost(2), nil)
 	b.single("throughput", "MB/s", 200, atLeast(150))
 	b.single("size", "MB", 200, nil)
-	if b.missed() != 1 {
+	b.fail("exec", errors.New("it | ended\nearly"))
+	if b.missed() != 2 {
 		t.Errorf("%d missed", b.missed())
 	}
 	var out strings.Builder
@@ -28,6 +30,7 @@ func TestTable(t *testing.T) {
 	for _, line := range []string{
 		"| fast, ms | 3 | 2 | ≤ 2 | 3 | ≤ 5 | met |", "| slow, ms | 3 | 20.0 | ≤ 2 | 30.0 | – | **missed** |",
 		"| throughput, MB/s | 1 | 200 | ≥ 150 | – | – | met |", "| size, MB | 1 | 200 | – | – | – |  |",
+		"| exec | – | – | – | – | – | **failed**: it \\| ended |",
 	} {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("no line %q in\n%s", line, out.String())
