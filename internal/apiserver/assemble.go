@@ -35,7 +35,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.store, err = storage.Open(ctx, storage.Config{
 		Dir: s.cfg.etcdDir(), Servers: s.cfg.EtcdServers,
 		CAFile: s.cfg.EtcdCAFile, CertFile: s.cfg.EtcdCertFile, KeyFile: s.cfg.EtcdKeyFile,
-		Scheme: s.scheme, Codecs: s.codecs,
+		Scheme: s.scheme, Codecs: s.codecs, EncryptionFile: s.cfg.EncryptionConfigFile,
 	})
 	return err
 }
@@ -94,6 +94,9 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 		return nil, err
 	}
 	if cfg.AdmissionControl, err = s.admission(cfg.Authorization.Authorizer); err != nil {
+		return nil, err
+	}
+	if err := s.audit(cfg); err != nil {
 		return nil, err
 	}
 	cfg.BuildHandlerChainFunc = func(h http.Handler, c *genericapiserver.Config) http.Handler {

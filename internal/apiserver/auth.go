@@ -2,10 +2,13 @@ package apiserver
 
 import (
 	"context"
+	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
+	tokenunion "k8s.io/apiserver/pkg/authentication/token/union"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
@@ -28,17 +31,29 @@ func (s *Server) authenticator(ca dynamiccertificates.CAContentProvider) (authen
 		if err != nil {
 			return nil, err
 		}
-		s.tokens, c.Token = tokens, tokens
+		s.tokens, s.bearer = tokens, tokens
 	}
+	if s.cfg.TokenAuthFile != "" {
+		static, err := tokenfile.NewCSV(s.cfg.TokenAuthFile)
+		if err != nil {
+			return nil, fmt.Errorf("static tokens: %w", err)
+		}
+		if s.bearer != nil {
+			s.bearer = tokenunion.New(static, s.bearer)
+		} else {
+			s.bearer = static
+		}
+	}
+	c.Token = s.bearer
 	return authn.New(c), nil
 }
 
 // authenticated judges a bearer token for a TokenReview.
 func (s *Server) authenticated(ctx context.Context, token string) (*authenticator.Response, bool, error) {
-	if s.tokens == nil {
+	if s.bearer == nil {
 		return nil, false, nil
 	}
-	return s.tokens.AuthenticateToken(ctx, token)
+	return s.bearer.AuthenticateToken(ctx, token)
 }
 
 // authorizer asks, in this order: system:masters may all, health is everybody's, nodes have their own, then RBAC.

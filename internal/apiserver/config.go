@@ -30,6 +30,15 @@ type Config struct {
 	// EtcdServers are URLs of an etcd elsewhere; empty runs one in this process.
 	EtcdServers                           []string
 	EtcdCAFile, EtcdCertFile, EtcdKeyFile string
+	// EncryptionConfigFile is an EncryptionConfiguration of apiserver.config.k8s.io: how resources, secrets say, are
+	// encrypted in etcd. Empty stores them as they are.
+	EncryptionConfigFile string
+	// TokenAuthFile lists static tokens, a line each: token,user,uid and optionally "group,group".
+	TokenAuthFile string
+	// AuditPolicyFile says what is recorded of requests (audit.k8s.io/v1 Policy); AuditLogPath takes it as lines of
+	// JSON ("-" is the standard output), the webhook of the kubeconfig AuditWebhookConfigFile in batches. All empty
+	// records nothing.
+	AuditPolicyFile, AuditLogPath, AuditWebhookConfigFile string
 	// AlwaysPullImages makes every container pull its image with the Pod's own credentials, whatever it says.
 	AlwaysPullImages bool
 	// Node reaches nodes; nil refuses every stream.

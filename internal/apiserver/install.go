@@ -91,6 +91,7 @@ func (s *Server) groups(o registry.Options, auth authorizer.Authorizer) (map[str
 	core := groups[corev1.GroupName]
 	maps.Copy(core, namespaces)
 	maps.Copy(core, pods)
+	core["nodes/proxy"] = pod.NewNodeProxy(s.cfg.Node)
 	groups[eventsv1.GroupName] = plain.Storages{"events": core["events"]}
 	s.lookup.set(core)
 	s.policies = groups[admissionregistrationv1.GroupName]

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -40,6 +42,8 @@ type Server struct {
 	dynamic   *admission.Dynamic
 	policies  plain.Storages
 	tokens    *authn.Tokens
+	bearer    authenticator.Token // all that believe a token; nil when none does
+	closers   []io.Closer         // closed in the end
 	rbac      *authz.RBAC
 	ready     chan struct{}
 	drained   chan struct{} // closed when no request is left
@@ -99,10 +103,13 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) close() error {
 	s.generic.Destroy()
-	if err := s.store.Close(); err != nil {
-		return fmt.Errorf("close store: %w", err)
+	var errs []error
+	for _, c := range append(s.closers, s.store) {
+		if err := c.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close %T: %w", c, err))
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // prepare makes what clients find on a fresh server, then reports it as ready.

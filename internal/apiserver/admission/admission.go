@@ -19,6 +19,7 @@ type Config struct {
 	Informers informers.SharedInformerFactory
 	Accounts  Accounts
 	Limits    Limits
+	Pods      Pods
 	// AlwaysPullImages sets every container's image pull policy to Always.
 	AlwaysPullImages bool
 	// Loopback makes clients in this process, and Authorizer decides what expressions may ask for.
@@ -50,6 +51,7 @@ func New(c Config) (admission.Interface, *Dynamic, error) {
 		namespaces,
 		limitRanger(c.Limits),
 		serviceAccount(c.Accounts),
+		&nodeRestriction{admission.NewHandler(admission.Create, admission.Update, admission.Delete), c.Pods},
 		security,
 		priority(classes),
 		defaultTolerationSeconds(),

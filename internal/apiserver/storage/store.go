@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -13,12 +14,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/server/options/encryptionconfig"
 	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/cacher"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/feature"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/apiserver/pkg/storage/value"
 	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -34,6 +37,8 @@ type Config struct {
 	// Servers are the URLs of an etcd elsewhere; empty means in this process.
 	Servers                   []string
 	CAFile, CertFile, KeyFile string
+	// EncryptionFile says which resources are encrypted how (EncryptionConfiguration); empty encrypts none.
+	EncryptionFile string
 	// Scheme and Codecs encode what is stored.
 	Scheme *runtime.Scheme
 	Codecs serializer.CodecFactory
@@ -44,12 +49,16 @@ type Store struct {
 	cfg       Config
 	etcd      *Etcd
 	compactor etcd3.Compactor
+	encrypted encryptionconfig.StaticTransformers
 	stop      func()
 }
 
 // Open starts etcd, or prepares to call the one elsewhere.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, stop: func() {}}
+	if err := s.encrypt(ctx); err != nil {
+		return nil, err
+	}
 	if len(cfg.Servers) > 0 {
 		return s, nil
 	}
@@ -61,6 +70,28 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	compactor := etcd3.NewCompactor(etcd.client.Client, storagebackend.DefaultCompactInterval, clock.RealClock{}, nil)
 	s.etcd, s.compactor, s.stop = etcd, compactor, compactor.Stop
 	return s, nil
+}
+
+// encrypt reads how resources are encrypted.
+func (s *Store) encrypt(ctx context.Context) error {
+	if s.cfg.EncryptionFile == "" {
+		return nil
+	}
+	// Its connections to key services live as long as the store.
+	c, err := encryptionconfig.LoadEncryptionConfig(context.WithoutCancel(ctx), s.cfg.EncryptionFile, false, "mayfly")
+	if err != nil {
+		return fmt.Errorf("encryption configuration %s: %w", s.cfg.EncryptionFile, err)
+	}
+	s.encrypted = encryptionconfig.StaticTransformers(c.Transformers)
+	return nil
+}
+
+// transformer is how a resource is encrypted; not at all by default, but never taking for plain what is encrypted.
+func (s *Store) transformer(resource schema.GroupResource) value.Transformer {
+	if s.encrypted == nil {
+		return identity.NewEncryptCheckTransformer()
+	}
+	return s.encrypted.TransformerForResource(resource)
 }
 
 // Failed delivers the error that ended the store while it served; nil for an etcd elsewhere.
@@ -107,6 +138,7 @@ func (s *Store) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) 
 	codec := s.cfg.Codecs.CodecForVersions(serializer, s.cfg.Codecs.UniversalDeserializer(), versions[0], internal)
 	cfg := storagebackend.NewDefaultConfig(Prefix, codec)
 	cfg.EncodeVersioner = versions[0]
+	cfg.Transformer = s.transformer(resource)
 	cfg.Transport.ServerList = s.cfg.Servers
 	cfg.Transport.TrustedCAFile, cfg.Transport.CertFile, cfg.Transport.KeyFile = s.cfg.CAFile, s.cfg.CertFile, s.cfg.KeyFile
 	decorator := generic.StorageDecorator(genericregistry.StorageWithCacher())
@@ -128,7 +160,7 @@ func (s *Store) decorate(c *storagebackend.ConfigForResource, prefix string, key
 ) (apistorage.Interface, factory.DestroyFunc, error) {
 	versioner := apistorage.APIObjectVersioner{}
 	raw, err := etcd3.New(s.etcd.client, s.compactor, c.Codec, newFunc, newList, c.Prefix, prefix, c.GroupResource,
-		identity.NewEncryptCheckTransformer(), c.LeaseManagerConfig, etcd3.NewDefaultDecoder(c.Codec, versioner), versioner)
+		s.transformer(c.GroupResource), c.LeaseManagerConfig, etcd3.NewDefaultDecoder(c.Codec, versioner), versioner)
 	if err != nil {
 		return nil, nil, err
 	}

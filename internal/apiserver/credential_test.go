@@ -1,0 +1,71 @@
+package apiserver
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+)
+
+func TestStaticTokensAreBelieved(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tokens.csv")
+	if err := os.WriteFile(file, []byte("s3cret,jane,1,\"system:masters\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i := launchWith(t, dir, func(c *Config) { c.TokenAuthFile = file })
+	t.Cleanup(i.Stop)
+	for token, believed := range map[string]bool{"s3cret": true, "other": false} {
+		set := clientset(t, &rest.Config{Host: i.URL, BearerToken: token, TLSClientConfig: rest.TLSClientConfig{CAFile: i.Files.CACert}})
+		_, err := set.CoreV1().Secrets("default").List(t.Context(), metav1.ListOptions{})
+		if believed && err != nil || !believed && !apierrors.IsUnauthorized(err) {
+			t.Errorf("%s: %v", token, err)
+		}
+		review, err := clientset(t, i.Admin()).AuthenticationV1().TokenReviews().Create(t.Context(), &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
+		if err != nil || review.Status.Authenticated != believed {
+			t.Errorf("review of %s: %+v %v", token, review.Status, err)
+		}
+	}
+}
+
+const encryption = `
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+- resources: [secrets]
+  providers:
+  - aesgcm: {keys: [{name: k, secret: c2VjcmV0IGlzIHNlY3VyZQ==}]}
+  - identity: {}
+`
+
+func TestSecretsAreEncryptedAtRest(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "encryption.yaml")
+	if err := os.WriteFile(file, []byte(encryption), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i := launchWith(t, dir, func(c *Config) { c.EncryptionConfigFile = file })
+	t.Cleanup(i.Stop)
+	set := clientset(t, i.Admin())
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}, Data: map[string][]byte{"k": []byte("in the clear")}}
+	if _, err := set.CoreV1().Secrets("default").Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	read, err := set.CoreV1().Secrets("default").Get(t.Context(), "s", metav1.GetOptions{})
+	if err != nil || string(read.Data["k"]) != "in the clear" {
+		t.Errorf("read back %v: %v", read.Data, err)
+	}
+	stored, err := i.store.Client().Get(t.Context(), "/registry/secrets/default/s")
+	if err != nil || len(stored.Kvs) != 1 {
+		t.Fatal(stored, err)
+	}
+	if raw := stored.Kvs[0].Value; bytes.Contains(raw, []byte("in the clear")) || !bytes.HasPrefix(raw, []byte("k8s:enc:aesgcm:v1:k:")) {
+		t.Errorf("stored: %q", raw)
+	}
+}
