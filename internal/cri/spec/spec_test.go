@@ -45,7 +45,8 @@ func security(in *Input) *runtimev1.LinuxContainerSecurityContext {
 	return in.Container.Linux.SecurityContext
 }
 
-// TestGolden compares whole specifications. The seccomp profile is left out but for its being there: it is containerd's.
+// TestGolden compares whole specifications. The seccomp profile is left out but for its being there where one was
+// asked for: it is containerd's.
 func TestGolden(t *testing.T) {
 	cases := map[string]func(*Input){
 		"plain":  nil,
@@ -62,10 +63,12 @@ func TestGolden(t *testing.T) {
 			sc.RunAsUsername, sc.NoNewPrivs, sc.ReadonlyRootfs, sc.SupplementalGroups = "app", true, true, []int64{3000, 2000}
 			sc.Capabilities = &runtimev1.Capability{AddCapabilities: []string{"sys_ptrace"}, DropCapabilities: []string{"CAP_MKNOD"}}
 			sc.MaskedPaths, sc.ReadonlyPaths = []string{"/proc/kcore"}, []string{"/proc/sys"}
+			sc.Seccomp = &runtimev1.SecurityProfile{ProfileType: runtimev1.SecurityProfile_RuntimeDefault}
 			in.CgroupNamespace = true
 		},
 		"privileged": func(in *Input) {
 			security(in).Privileged = true
+			security(in).Seccomp = &runtimev1.SecurityProfile{ProfileType: runtimev1.SecurityProfile_RuntimeDefault}
 			security(in).MaskedPaths = []string{"/proc/kcore"}
 			in.Namespaces, in.CgroupNamespace = Namespaces{HostPID: true}, true
 		},
@@ -85,7 +88,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if (s.Linux.Seccomp == nil) != (name == "privileged") {
+			if (s.Linux.Seccomp != nil) != (name == "full") {
 				t.Errorf("seccomp is %v", s.Linux.Seccomp)
 			}
 			s.Linux.Seccomp = nil
