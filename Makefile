@@ -21,6 +21,8 @@ LDFLAGS := -s -w \
 	-X $(V).gitVersion=$(VERSION) -X $(V).gitMajor=1 -X $(V).gitMinor=37 \
 	-X $(V).gitCommit=$(COMMIT) -X $(V).gitTreeState=$(STATE) -X $(V).buildDate=$(BUILD_DATE)
 BUILD   := go build -ldflags
+# Stripped as well: linking is most of the work of a test that nothing changed for.
+TEST    := go test -ldflags '-s -w'
 
 # The monitor of a Pod is embedded into mayfly; internal/launch/README.md tells why it is a program of its own.
 MONITOR := internal/launch/monitor/binary/dist/podmonitor
@@ -51,11 +53,11 @@ test: test-unit test-e2e ## Run all tests: unit, recorded API cases, end-to-end 
 
 .PHONY: test-unit
 test-unit: monitor ## Run the unit tests, as root
-	go test ./cmd/... ./internal/... ./test/arch/... ./test/harness/... ./test/image/... ./test/bench/...
+	$(TEST) -timeout=15m ./cmd/... ./internal/... ./test/arch/... ./test/harness/... ./test/image/... ./test/bench/...
 
 .PHONY: test-e2e
 test-e2e: build tools ## Run the recorded API cases and the end-to-end stories on the built binary, as root
-	go test -count=1 -timeout=20m ./test/contract/... ./test/script/...
+	$(TEST) -count=1 -timeout=20m ./test/contract/... ./test/script/...
 
 .PHONY: bench
 bench: build tools ## Measure speed and memory beside their targets; RUNS=30

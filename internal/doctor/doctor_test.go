@@ -183,6 +183,17 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+func TestPodNetwork(t *testing.T) {
+	for cidr, want := range map[string]bool{
+		"198.18.77.0/24": true, "fd98:7654::/64": true,
+		"127.0.0.0/8": false, "224.0.0.0/16": false, "169.254.7.0/24": false, "0.0.0.0/8": false, "fe80::/64": false, "10.88.0.0": false,
+	} {
+		if f := checkPodNetwork(t.Context(), Config{DataDir: t.TempDir(), PodCIDRs: []string{cidr}}); f.OK != want || f.Fatal == want {
+			t.Errorf("%s: %+v", cidr, f)
+		}
+	}
+}
+
 func TestRefusal(t *testing.T) {
 	err := Refusal([]Finding{
 		{Name: "kernel", Detail: "Linux 4.19 is too old", Remedy: "boot Linux 5.12 or later", Fatal: true},

@@ -114,6 +114,9 @@ func checkPodNetwork(_ context.Context, cfg Config) Finding {
 		if err != nil {
 			return fatal("give a network such as 10.88.0.0/16 with --pod-cidr", "%q is not a network", cidr)
 		}
+		if a := prefix.Addr(); a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.IsUnspecified() {
+			return fatal("give a network such as 10.88.0.0/16 with --pod-cidr", "%s is no network that Pods can have addresses of", cidr)
+		}
 		if taken, found := conflict(prefix.Masked(), routes); found {
 			return fatal("choose a free one with --pod-cidr", "%s is in use: the machine has a route to %s by %s", cidr, taken.prefix, taken.link)
 		}

@@ -43,6 +43,8 @@ type Instance struct {
 	daemon *exec.Cmd
 	exited <-chan struct{}
 	output *transcript
+	// guardian clears up when this process dies.
+	guardian *guardian
 	// disk is true when Dir is a file system of its own.
 	disk bool
 }
@@ -112,6 +114,9 @@ func (i *Instance) UpCommand() *exec.Cmd {
 func (i *Instance) Up(ctx context.Context) error {
 	if i.PID() != 0 {
 		return errors.New("up: it is up already")
+	}
+	if err := i.guard(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -267,7 +272,7 @@ func (i *Instance) Close() error {
 	if i.disk {
 		errs = append(errs, unix.Unmount(i.Dir, unix.MNT_DETACH))
 	}
-	return errors.Join(append(errs, os.RemoveAll(i.Dir))...)
+	return errors.Join(append(errs, os.RemoveAll(i.Dir), i.dismiss())...)
 }
 
 // transcript keeps what a process writes, for several goroutines.
