@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metainternal "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -41,8 +42,12 @@ func read[T runtime.Object](ctx context.Context, l *lookup, resource, namespace,
 	if !ok {
 		return none, fmt.Errorf("read %s: not served", resource)
 	}
-	// The watch cache is current enough, and costs no trip to etcd.
-	o, err := getter.Get(genericapirequest.WithNamespace(ctx, namespace), name, &metav1.GetOptions{})
+	ctx = genericapirequest.WithNamespace(ctx, namespace)
+	// The watch cache is current enough, and costs no trip to etcd; what it lacks may have been made just now.
+	o, err := getter.Get(ctx, name, &metav1.GetOptions{ResourceVersion: "0"})
+	if apierrors.IsNotFound(err) {
+		o, err = getter.Get(ctx, name, &metav1.GetOptions{})
+	}
 	if err != nil {
 		return none, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,6 +26,9 @@ const (
 	// aheadBytes of the database file are backed by disk blocks beyond what it uses, so that what the log has
 	// accepted reaches the database whatever others do to the disk meanwhile.
 	aheadBytes = 8 << 20
+	// With ampleBytes free nobody fills the disk within ampleTime: the kernel is asked no more often then.
+	ampleBytes = 1 << 30
+	ampleTime  = 10 * time.Millisecond
 	// pageBytes is what a small write costs the database, in pages copied.
 	pageBytes = 32 << 10
 )
@@ -43,6 +47,8 @@ type space struct {
 	allocated int64 // bytes of database that have blocks
 	committed int64 // size when pending was last zero
 	pending   int64 // bytes written since
+	ample     int64 // bytes that were free at asked, when those were ample
+	asked     time.Time
 }
 
 func newSpace(dir string, size func() int64) (*space, error) {
@@ -70,15 +76,15 @@ func free(dir string) (int64, error) {
 
 // admit refuses a write of n bytes that etcd may have no room for.
 func (s *space) admit(ctx context.Context, n int) error {
-	have, err := free(s.dir)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have, err := s.free()
 	if err != nil {
 		return err
 	}
 	if need := reserve(ctx); have < need {
 		return full(s.dir, have, need)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if size := s.size(); size != s.committed {
 		s.committed, s.pending = size, 0
 	}
@@ -87,6 +93,19 @@ func (s *space) admit(ctx context.Context, n int) error {
 		return nil
 	}
 	return s.allocate(s.committed+s.pending+2*aheadBytes, have)
+}
+
+// free asks the kernel, unless it said a moment ago that there is plenty.
+func (s *space) free() (int64, error) {
+	now := time.Now()
+	if s.ample > 0 && now.Sub(s.asked) < ampleTime {
+		return s.ample, nil
+	}
+	have, err := free(s.dir)
+	if s.ample = 0; err == nil && have >= ampleBytes {
+		s.ample, s.asked = have, now
+	}
+	return have, err
 }
 
 // allocate gives the database blocks up to the byte to. Filesystems that cannot do so are left to the reserve.
