@@ -19,6 +19,8 @@ const patience = 60 * time.Second
 
 // step is one command of the demo.
 type step struct {
+	// chapter is the heading that the step begins, if any.
+	chapter string
 	// proves says in a few words what the step shows; it is the step's line in the table. A step without it
 	// prepares the next.
 	proves string
@@ -60,6 +62,9 @@ type demo struct {
 func (d *demo) play(ctx context.Context, s step) bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if s.chapter != "" {
+		fmt.Fprintf(d.out, "\n── %s %s\n", s.chapter, strings.Repeat("─", max(0, 86-len(s.chapter))))
+	}
 	fmt.Fprintf(d.out, "\n$ %s\n", s.command)
 	start := time.Now()
 	output, err := d.perform(ctx, s)
@@ -113,7 +118,7 @@ func exitCode(err error) string {
 func (d *demo) shell(ctx context.Context, command string) *exec.Cmd {
 	cmd := d.instance.Command(ctx, "/bin/sh", "-c", command)
 	cmd.Dir = d.dir
-	cmd.Env = append(cmd.Env, "PATH="+d.dir+":"+d.tools.Bin+":"+os.Getenv("PATH"), "TERM=dumb")
+	cmd.Env = append(cmd.Env, "PATH="+d.dir+":"+d.tools.Bin+":"+os.Getenv("PATH"), "TERM=dumb", "POD_CIDR="+d.instance.PodCIDRs[0])
 	return cmd
 }
 
@@ -148,7 +153,11 @@ func judge(s step, output string) error {
 	return err
 }
 
+// control are the sequences by which a shell asks its terminal for the cursor and clears the rest of the screen.
+var control = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
+
 func indent(output string) string {
+	output = control.ReplaceAllString(output, "")
 	output = strings.TrimRight(strings.ReplaceAll(output, "\r", ""), "\n")
 	if output == "" {
 		return ""
@@ -173,4 +182,5 @@ func (d *demo) table(total time.Duration) {
 		fmt.Fprintf(d.out, "%-6s  %6d ms  %s\n", verdict, r.took.Milliseconds(), what)
 	}
 	fmt.Fprintf(d.out, "%s\n%-6s  %6d ms  in all\n", strings.Repeat("─", 90), "", total.Milliseconds())
+	fmt.Fprintln(d.out, "Each time is that of the whole command, the start of kubectl included. `make bench` measures Mayfly itself.")
 }
