@@ -1,5 +1,6 @@
 // Command kubectl132 is the stock kubectl 1.32, built from its public module for the end-to-end tests. It is a module
-// of its own because Mayfly itself carries a later one.
+// of its own because Mayfly itself carries a later one; what both build on beside Kubernetes has the same version here, so
+// that it is compiled once.
 package main
 
 import (
