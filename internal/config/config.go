@@ -42,6 +42,23 @@ type Instance struct {
 	NodeName string
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel, LogFormat string
+	// API holds what the API server may be told besides.
+	API API
+}
+
+// API is what kube-apiserver has flags of the same names for; the files are in its formats. Empty means: not used.
+type API struct {
+	// AuditPolicyFile says what is recorded; AuditLogPath ("-" is standard output) and AuditWebhookConfigFile where.
+	AuditPolicyFile, AuditLogPath, AuditWebhookConfigFile string
+	// TokenAuthFile lists static tokens as CSV.
+	TokenAuthFile string
+	// EncryptionProviderConfig is an EncryptionConfiguration for what etcd stores.
+	EncryptionProviderConfig string
+	// EtcdServers are the URLs of an external etcd, used instead of the one in this process, with its TLS files.
+	EtcdServers                           []string
+	EtcdCAFile, EtcdCertFile, EtcdKeyFile string
+	// AlwaysPullImages makes each start of a container ask the registry whether its Pod may use the image.
+	AlwaysPullImages bool
 }
 
 // Default is the one instance that a machine with a single Mayfly has.

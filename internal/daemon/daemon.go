@@ -105,15 +105,26 @@ func (d *daemon) identity() error {
 }
 
 func (d *daemon) apiConfig() apiserver.Config {
+	set := d.instance.API
 	return apiserver.Config{
-		DataDir:               filepath.Join(d.instance.DataDir, "apiserver"),
-		Listener:              d.listener,
-		ServingCertFile:       d.keys.ServingCert,
-		ServingKeyFile:        d.keys.ServingKey,
-		ClientCAFile:          d.keys.CACert,
-		ServiceAccountKeyFile: d.keys.ServiceAccountKey,
-		ServiceAccountIssuer:  "https://kubernetes.default.svc.cluster.local",
-		Node:                  d.endpoints,
+		DataDir:                filepath.Join(d.instance.DataDir, "apiserver"),
+		Listener:               d.listener,
+		ServingCertFile:        d.keys.ServingCert,
+		ServingKeyFile:         d.keys.ServingKey,
+		ClientCAFile:           d.keys.CACert,
+		ServiceAccountKeyFile:  d.keys.ServiceAccountKey,
+		ServiceAccountIssuer:   "https://kubernetes.default.svc.cluster.local",
+		Node:                   d.endpoints,
+		AuditPolicyFile:        set.AuditPolicyFile,
+		AuditLogPath:           set.AuditLogPath,
+		AuditWebhookConfigFile: set.AuditWebhookConfigFile,
+		TokenAuthFile:          set.TokenAuthFile,
+		EncryptionConfigFile:   set.EncryptionProviderConfig,
+		AlwaysPullImages:       set.AlwaysPullImages,
+		EtcdServers:            set.EtcdServers,
+		EtcdCAFile:             set.EtcdCAFile,
+		EtcdCertFile:           set.EtcdCertFile,
+		EtcdKeyFile:            set.EtcdKeyFile,
 	}
 }
 

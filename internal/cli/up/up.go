@@ -14,6 +14,7 @@ import (
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/mayfly-run/mayfly/internal/config"
@@ -54,7 +55,22 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	f.StringVar(&o.instance.NodeName, "node-name", o.instance.NodeName, "name of this machine's Node")
 	f.StringVar(&o.instance.LogLevel, "log-level", o.instance.LogLevel, "debug, info, warn or error")
 	f.StringVar(&o.instance.LogFormat, "log-format", o.instance.LogFormat, "text or json")
+	addAPIFlags(f, &o.instance.API)
 	return cmd
+}
+
+// addAPIFlags adds the API server's own settings, under the names that kube-apiserver has for them.
+func addAPIFlags(f *pflag.FlagSet, api *config.API) {
+	f.StringVar(&api.AuditPolicyFile, "audit-policy-file", "", "policy that says what is recorded in the audit log")
+	f.StringVar(&api.AuditLogPath, "audit-log-path", "", "file of the audit log, - for standard output")
+	f.StringVar(&api.AuditWebhookConfigFile, "audit-webhook-config-file", "", "kubeconfig of a webhook that takes audit events")
+	f.StringVar(&api.TokenAuthFile, "token-auth-file", "", "CSV file of static tokens")
+	f.StringVar(&api.EncryptionProviderConfig, "encryption-provider-config", "", "configuration of encryption at rest")
+	f.StringSliceVar(&api.EtcdServers, "etcd-servers", nil, "URLs of an external etcd (default: one in this process)")
+	f.StringVar(&api.EtcdCAFile, "etcd-cafile", "", "certificate authority of the external etcd")
+	f.StringVar(&api.EtcdCertFile, "etcd-certfile", "", "client certificate for the external etcd")
+	f.StringVar(&api.EtcdKeyFile, "etcd-keyfile", "", "key of the client certificate")
+	f.BoolVar(&api.AlwaysPullImages, "always-pull-images", false, "make every container's image be pulled anew, so that its credentials are checked")
 }
 
 func (o *options) run(ctx context.Context) error {
