@@ -20,7 +20,7 @@ func (s *Server) Status(_ context.Context, r *runtimev1.StatusRequest) (*runtime
 	if err := s.network.Status(); err != nil {
 		connected.Status, connected.Reason, connected.Message = false, "NetworkPluginNotReady", err.Error()
 	}
-	features := &runtimev1.RuntimeHandlerFeatures{RecursiveReadOnlyMounts: true}
+	features := &runtimev1.RuntimeHandlerFeatures{RecursiveReadOnlyMounts: true, UserNamespaces: true}
 	answer := &runtimev1.StatusResponse{
 		Status: &runtimev1.RuntimeStatus{Conditions: []*runtimev1.RuntimeCondition{{Type: runtimev1.RuntimeReady, Status: true}, connected}},
 		RuntimeHandlers: []*runtimev1.RuntimeHandler{

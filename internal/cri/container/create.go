@@ -99,10 +99,17 @@ func (s *Service) specify(c *Container, box *sandbox.Sandbox, img image.Image, v
 	if err != nil {
 		return err
 	}
+	users, err := sandbox.UsersOf(box.Config())
+	if err != nil {
+		return err
+	}
+	if users == nil {
+		users = &sandbox.Users{}
+	}
 	files := s.cfg.Sandboxes.Files(box)
 	built, user, err := spec.Container(spec.Input{
 		ID: c.ID, SandboxID: box.ID, Container: c.record.Config.Message, Sandbox: box.Config(), Image: img.Config, Accounts: accounts,
-		Namespaces: namespaces, Cgroup: c.record.Cgroup, ImageVolumes: volumes, Hostname: hostname,
+		Namespaces: namespaces, UIDs: users.UIDs, GIDs: users.GIDs, Cgroup: c.record.Cgroup, ImageVolumes: volumes, Hostname: hostname,
 		Files:           spec.Files{ResolvConf: files.ResolvConf, Hostname: files.Hostname, Hosts: files.Hosts, Shm: files.Shm},
 		CgroupNamespace: s.cfg.Cgroups.Unified(),
 	})
@@ -134,7 +141,7 @@ func (s *Service) keepSpec(id string, built *specs.Spec) error {
 // namespaces maps the client's modes to paths. The PID namespace of a target is found when the container starts.
 func (s *Service) namespaces(box *sandbox.Sandbox, config *runtimev1.ContainerConfig) (spec.Namespaces, error) {
 	paths := s.cfg.Sandboxes.Namespaces(box)
-	out := spec.Namespaces{Network: paths.Network, IPC: paths.IPC, UTS: paths.UTS}
+	out := spec.Namespaces{Network: paths.Network, IPC: paths.IPC, UTS: paths.UTS, User: paths.User}
 	options := config.GetLinux().GetSecurityContext().GetNamespaceOptions()
 	switch options.GetPid() {
 	case runtimev1.NamespaceMode_POD:

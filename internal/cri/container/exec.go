@@ -36,6 +36,7 @@ func (s *Service) Exec(ctx context.Context, c *Container, command []string, stre
 	}
 	program, files, err := compile.Exec(&process, compile.ExecOptions{
 		CgroupDirs: group.Dirs(), Seccomp: built.Linux.Seccomp, Filters: &s.filters,
+		UIDMappings: built.Linux.UIDMappings, GIDMappings: built.Linux.GIDMappings,
 	})
 	defer closeAll(files)
 	if err != nil {

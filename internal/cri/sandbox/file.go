@@ -87,13 +87,19 @@ func resolvConf(dns *runtimev1.DNSConfig) ([]byte, error) {
 
 func (n *Namespaces) shm(id string) string { return filepath.Join(n.run, "shm", id) }
 
-// MakeShm mounts the tmpfs behind /dev/shm. After an error nothing is left.
-func (n *Namespaces) MakeShm(id string) error {
+// MakeShm mounts the tmpfs behind /dev/shm, which is the Pod's root's. After an error nothing is left.
+func (n *Namespaces) MakeShm(id string, users *Users) error {
 	path := n.shm(id)
 	if err := os.Mkdir(path, 0o1777); err != nil {
 		return fmt.Errorf("make shm directory: %w", err)
 	}
-	if err := unix.Mount("shm", path, "tmpfs", unix.MS_NOEXEC|unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size="+shmSize); err != nil {
+	options := "mode=1777,size=" + shmSize
+	if users != nil {
+		if uid, gid := users.root(); uid >= 0 && gid >= 0 {
+			options += fmt.Sprintf(",uid=%d,gid=%d", uid, gid)
+		}
+	}
+	if err := unix.Mount("shm", path, "tmpfs", unix.MS_NOEXEC|unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		return errors.Join(fmt.Errorf("mount shm %s: %w", path, err), os.Remove(path))
 	}
 	return nil

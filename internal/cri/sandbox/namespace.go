@@ -10,24 +10,30 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/cri/thread"
+	"github.com/mayfly-run/mayfly/internal/launch/monitor"
 )
 
 // Namespaces makes the namespaces of sandboxes below one run directory.
-type Namespaces struct{ run string }
+type Namespaces struct {
+	run        string
+	executable *monitor.Executable
+}
 
-// NewNamespaces prepares the directories below run.
-func NewNamespaces(run string) (*Namespaces, error) {
+// NewNamespaces prepares the directories below run. The executable is needed for user namespaces alone.
+func NewNamespaces(run string, executable *monitor.Executable) (*Namespaces, error) {
 	for _, dir := range []string{"netns", "ns", "shm"} {
 		if err := os.MkdirAll(filepath.Join(run, dir), 0o700); err != nil {
 			return nil, fmt.Errorf("make namespace directory: %w", err)
 		}
 	}
-	return &Namespaces{run: run}, nil
+	return &Namespaces{run: run, executable: executable}, nil
 }
 
 // Wanted says which namespaces a sandbox gets of its own, and what is set inside.
 type Wanted struct {
 	Network, IPC, UTS bool
+	// Users asks for a user namespace, which owns the others; nil is the host's.
+	Users *Users
 	// PID says that a pause process will hold a PID namespace; [Namespaces.KeepPID] binds it.
 	PID bool
 	// Hostname is set in the new UTS namespace.
@@ -37,7 +43,7 @@ type Wanted struct {
 }
 
 // Paths are where namespaces are bound; empty for those shared with the host. PID is that of the pause process.
-type Paths struct{ Network, IPC, UTS, PID string }
+type Paths struct{ Network, IPC, UTS, PID, User string }
 
 // PathsOf returns where the namespaces of a sandbox are, whether they exist or not.
 func (n *Namespaces) PathsOf(id string, want Wanted) Paths {
@@ -51,6 +57,9 @@ func (n *Namespaces) PathsOf(id string, want Wanted) Paths {
 	if want.UTS {
 		p.UTS = filepath.Join(n.run, "ns", id+".uts")
 	}
+	if want.Users != nil {
+		p.User = filepath.Join(n.run, "ns", id+".user")
+	}
 	if want.PID {
 		p.PID = filepath.Join(n.run, "ns", id+".pid")
 	}
@@ -60,7 +69,11 @@ func (n *Namespaces) PathsOf(id string, want Wanted) Paths {
 // Make makes the wanted namespaces. After an error nothing is left.
 func (n *Namespaces) Make(id string, want Wanted) (Paths, error) {
 	paths := n.PathsOf(id, want)
-	if err := thread.Do(func() error { return want.make(paths) }); err != nil {
+	build := func() error { return thread.Do(func() error { return want.make(paths) }) }
+	if want.Users != nil {
+		build = func() error { return n.makeOwned(want, paths) }
+	}
+	if err := build(); err != nil {
 		return Paths{}, errors.Join(fmt.Errorf("make namespaces of sandbox %s: %w", id, err), n.Remove(id))
 	}
 	return paths, nil
@@ -68,33 +81,14 @@ func (n *Namespaces) Make(id string, want Wanted) (Paths, error) {
 
 // make runs on the thread to be thrown away.
 func (w Wanted) make(paths Paths) error {
-	flags := 0
-	if w.Network {
-		flags |= unix.CLONE_NEWNET
-	}
-	if w.IPC {
-		flags |= unix.CLONE_NEWIPC
-	}
-	if w.UTS {
-		flags |= unix.CLONE_NEWUTS
-	}
+	flags := w.flags()
 	if flags == 0 {
 		return nil
 	}
 	if err := unix.Unshare(flags); err != nil {
 		return fmt.Errorf("unshare: %w", err)
 	}
-	if w.Network {
-		if err := loopbackUp(); err != nil {
-			return err
-		}
-	}
-	if w.UTS && w.Hostname != "" {
-		if err := unix.Sethostname([]byte(w.Hostname)); err != nil {
-			return fmt.Errorf("set hostname %q: %w", w.Hostname, err)
-		}
-	}
-	if err := writeSysctls(w.Sysctls, w.Network); err != nil {
+	if err := w.furnish(); err != nil {
 		return err
 	}
 	for _, ns := range []struct{ name, path string }{{"net", paths.Network}, {"ipc", paths.IPC}, {"uts", paths.UTS}} {
@@ -106,6 +100,31 @@ func (w Wanted) make(paths Paths) error {
 		}
 	}
 	return nil
+}
+
+func (w Wanted) flags() int {
+	flags := 0
+	for flag, on := range map[int]bool{unix.CLONE_NEWNET: w.Network, unix.CLONE_NEWIPC: w.IPC, unix.CLONE_NEWUTS: w.UTS} {
+		if on {
+			flags |= flag
+		}
+	}
+	return flags
+}
+
+// furnish runs inside the new namespaces.
+func (w Wanted) furnish() error {
+	if w.Network {
+		if err := loopbackUp(); err != nil {
+			return err
+		}
+	}
+	if w.UTS && w.Hostname != "" {
+		if err := unix.Sethostname([]byte(w.Hostname)); err != nil {
+			return fmt.Errorf("set hostname %q: %w", w.Hostname, err)
+		}
+	}
+	return writeSysctls(w.Sysctls, w.Network)
 }
 
 // keep binds a namespace onto a new file, so that it lives without a process.
@@ -130,8 +149,8 @@ func (n *Namespaces) KeepPID(id string, pid int) error {
 // Remove lets the namespaces of a sandbox go; the kernel ends them with their last process.
 func (n *Namespaces) Remove(id string) error {
 	var errs []error
-	paths := n.PathsOf(id, Wanted{Network: true, IPC: true, UTS: true, PID: true})
-	for _, path := range []string{paths.Network, paths.IPC, paths.UTS, paths.PID} {
+	paths := n.PathsOf(id, Wanted{Network: true, IPC: true, UTS: true, PID: true, Users: &Users{}})
+	for _, path := range []string{paths.Network, paths.IPC, paths.UTS, paths.PID, paths.User} {
 		errs = append(errs, unbind(path))
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)

@@ -17,7 +17,7 @@ import (
 func newNamespaces(t testing.TB) *Namespaces {
 	t.Helper()
 	run := t.TempDir()
-	n, err := NewNamespaces(run)
+	n, err := NewNamespaces(run, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,10 +145,10 @@ func TestFiles(t *testing.T) {
 	if diff := cmp.Diff("search a b\nnameserver 10.0.0.1\nnameserver 10.0.0.2\noptions ndots:5\n", string(got)); diff != "" {
 		t.Error(diff)
 	}
-	if err := n.MakeShm("one"); err != nil {
+	if err := n.MakeShm("one", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.MakeShm("one"); err == nil {
+	if err := n.MakeShm("one", nil); err == nil {
 		t.Error("a second shm was mounted over the first")
 	}
 	for range 2 {

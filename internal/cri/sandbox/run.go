@@ -59,9 +59,8 @@ func (s *Service) Run(ctx context.Context, id, handler string, config *runtimev1
 // check refuses what this runtime cannot do, before anything is made.
 func (s *Service) check(config *runtimev1.PodSandboxConfig) error {
 	want := wanted(config, "")
-	options := config.GetLinux().GetSecurityContext().GetNamespaceOptions()
-	if users := options.GetUsernsOptions(); users != nil && users.GetMode() != runtimev1.NamespaceMode_NODE {
-		return fmt.Errorf("user namespaces are not supported by this runtime: %w", errdefs.ErrNotImplemented)
+	if _, err := UsersOf(config); err != nil {
+		return err
 	}
 	return CheckSysctls(config.GetLinux().GetSysctls(), want.Network, want.IPC)
 }
@@ -104,7 +103,7 @@ func (s *Service) furnish(ctx context.Context, sandbox *Sandbox, want Wanted) er
 		return err
 	}
 	if want.IPC {
-		if err := s.namespaces.MakeShm(sandbox.ID); err != nil {
+		if err := s.namespaces.MakeShm(sandbox.ID, want.Users); err != nil {
 			return err
 		}
 	}

@@ -106,8 +106,9 @@ func (s *Sandbox) Status() *runtimev1.PodSandboxStatus {
 func wanted(config *runtimev1.PodSandboxConfig, hostname string) Wanted {
 	options := config.GetLinux().GetSecurityContext().GetNamespaceOptions()
 	own := options.GetNetwork() != runtimev1.NamespaceMode_NODE
+	users, _ := UsersOf(config) // check has refused what is wrong with it
 	return Wanted{
-		Network: own, UTS: own, Hostname: hostname,
+		Network: own, UTS: own, Hostname: hostname, Users: users,
 		IPC:     options.GetIpc() != runtimev1.NamespaceMode_NODE,
 		PID:     options.GetPid() == runtimev1.NamespaceMode_POD && options != nil,
 		Sysctls: config.GetLinux().GetSysctls(),

@@ -68,7 +68,7 @@ type Service struct {
 
 // New opens the state. [Service.Recover] must follow before anything else.
 func New(cfg Config) (*Service, error) {
-	namespaces, err := NewNamespaces(cfg.RunDir)
+	namespaces, err := NewNamespaces(cfg.RunDir, cfg.Executable)
 	if err != nil {
 		return nil, err
 	}

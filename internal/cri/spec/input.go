@@ -2,6 +2,7 @@ package spec
 
 import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -17,6 +18,8 @@ type Input struct {
 	Accounts Accounts
 	// Namespaces holds the paths to join.
 	Namespaces Namespaces
+	// UIDs and GIDs are the mappings of the Pod's user namespace, empty where it has none of its own.
+	UIDs, GIDs []specs.LinuxIDMapping
 	// Files holds the host paths of what the sandbox gives to each of its containers.
 	Files Files
 	// Cgroup is the container's cgroup, as a path from the root of each hierarchy.
@@ -31,8 +34,8 @@ type Input struct {
 
 // Namespaces are paths of namespaces to join. An empty path means the host's, for PID a new one unless HostPID.
 type Namespaces struct {
-	Network, IPC, UTS, PID string
-	HostPID                bool
+	Network, IPC, UTS, PID, User string
+	HostPID                      bool
 }
 
 // Files are host paths that are bound into the container where the client mounts nothing else; empty means none.

@@ -72,6 +72,9 @@ func sandboxMounts(in *Input) []specs.Mount {
 		{"/etc/resolv.conf", in.Files.ResolvConf, []string{"rbind", "rprivate", access}},
 		{"/dev/shm", in.Files.Shm, []string{"rbind", "rprivate", "rw"}},
 	} {
+		if f.source != "" && len(in.UIDs) > 0 && f.dest != "/dev/shm" { // the Pod's root owns that already
+			f.options = append(f.options, "idmap")
+		}
 		if f.source != "" {
 			list = append(list, specs.Mount{Destination: f.dest, Type: "bind", Source: f.source, Options: f.options})
 		}
@@ -106,7 +109,31 @@ func clientMount(in *Input, index int, m *runtimev1.Mount) (specs.Mount, error) 
 	if err != nil {
 		return specs.Mount{}, err
 	}
+	mapped, err := mappedMount(in, m)
+	if err != nil {
+		return specs.Mount{}, err
+	}
+	if mapped {
+		options = append(options, "idmap")
+	}
 	return specs.Mount{Destination: path.Clean("/" + dest), Type: "bind", Source: source, Options: append(options, extra...)}, nil
+}
+
+// mappedMount tells whether a mount shows its files as owned by the Pod's users. It can by no other mapping.
+func mappedMount(in *Input, m *runtimev1.Mount) (bool, error) {
+	if len(m.GetUidMappings()) == 0 && len(m.GetGidMappings()) == 0 {
+		return false, nil
+	}
+	if !sameMapping(m.GetUidMappings(), in.UIDs) || !sameMapping(m.GetGidMappings(), in.GIDs) {
+		return false, fmt.Errorf("mount onto %s: its mappings are not those of the pod's user namespace: %w", m.GetContainerPath(), errdefs.ErrInvalidArgument)
+	}
+	return true, nil
+}
+
+func sameMapping(asked []*runtimev1.IDMapping, pod []specs.LinuxIDMapping) bool {
+	return slices.EqualFunc(asked, pod, func(a *runtimev1.IDMapping, b specs.LinuxIDMapping) bool {
+		return a.GetContainerId() == b.ContainerID && a.GetHostId() == b.HostID && a.GetLength() == b.Size
+	})
 }
 
 // accessOptions returns read-only and propagation options. A recursive read-only mount must be private.

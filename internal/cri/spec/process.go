@@ -113,6 +113,7 @@ func namespaces(in *Input) []specs.LinuxNamespace {
 		{specs.NetworkNamespace, in.Namespaces.Network},
 		{specs.IPCNamespace, in.Namespaces.IPC},
 		{specs.UTSNamespace, in.Namespaces.UTS},
+		{specs.UserNamespace, in.Namespaces.User},
 	} {
 		if ns.path != "" {
 			list = append(list, specs.LinuxNamespace{Type: ns.kind, Path: ns.path})

@@ -44,6 +44,8 @@ func Container(in Input) (*specs.Spec, *runtimev1.LinuxContainerUser, error) {
 			CgroupsPath: in.Cgroup,
 			Namespaces:  namespaces(&in),
 			Resources:   Resources(in.Container.GetLinux().GetResources()),
+			UIDMappings: in.UIDs,
+			GIDMappings: in.GIDs,
 		},
 	}
 	if err := devices(&in, s.Linux); err != nil {
