@@ -53,6 +53,9 @@ func TestUserNamespace(t *testing.T) {
 		t.Errorf("the debugger sees %q", got)
 	}
 	for name, change := range map[string]func(*runtimev1.NamespaceOption){
+		"no root": func(o *runtimev1.NamespaceOption) {
+			o.UsernsOptions.Gids = []*runtimev1.IDMapping{{HostId: 1000000, ContainerId: 1, Length: 65536}}
+		},
 		"no mappings":    func(o *runtimev1.NamespaceOption) { o.UsernsOptions.Uids = nil },
 		"host's network": func(o *runtimev1.NamespaceOption) { o.Network = runtimev1.NamespaceMode_NODE },
 	} {

@@ -95,9 +95,8 @@ func (n *Namespaces) MakeShm(id string, users *Users) error {
 	}
 	options := "mode=1777,size=" + shmSize
 	if users != nil {
-		if uid, gid := users.root(); uid >= 0 && gid >= 0 {
-			options += fmt.Sprintf(",uid=%d,gid=%d", uid, gid)
-		}
+		uid, gid := users.root()
+		options += fmt.Sprintf(",uid=%d,gid=%d", uid, gid)
 	}
 	if err := unix.Mount("shm", path, "tmpfs", unix.MS_NOEXEC|unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		return errors.Join(fmt.Errorf("mount shm %s: %w", path, err), os.Remove(path))

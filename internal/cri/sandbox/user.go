@@ -45,7 +45,11 @@ func UsersOf(config *runtimev1.PodSandboxConfig) (*Users, error) {
 			return nil, fmt.Errorf("a user namespace goes with no network, IPC or PID namespace of the host: %w", errdefs.ErrInvalidArgument)
 		}
 	}
-	return &Users{UIDs: Mappings(wanted.GetUids()), GIDs: Mappings(wanted.GetGids())}, nil
+	users := &Users{UIDs: Mappings(wanted.GetUids()), GIDs: Mappings(wanted.GetGids())}
+	if uid, gid := users.root(); uid < 0 || gid < 0 {
+		return nil, fmt.Errorf("user namespace without a mapping of root: %w", errdefs.ErrInvalidArgument)
+	}
+	return users, nil
 }
 
 // Mappings converts from the CRI's form.
