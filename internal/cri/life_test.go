@@ -154,7 +154,7 @@ func TestSandboxIsolation(t *testing.T) {
 		"pid one":  {"cat /proc/1/comm", "sleep"},
 		"shm":      {"stat -f -c %T /dev/shm", "tmpfs"},
 		"masked":   {"cat /proc/kcore /sys/firmware/* 2>/dev/null | wc -c", "0"},
-		"seccomp":  {"grep Seccomp: /proc/self/status", "Seccomp:\t2"},
+		"seccomp":  {"grep Seccomp: /proc/self/status", "Seccomp:\t0"}, // a CRI client that wants a profile names it
 		"caps":     {"grep CapEff /proc/self/status", "CapEff:\t00000000a80425fb"},
 		"write":    {"echo x > /file && cat /file", "x"},
 	}

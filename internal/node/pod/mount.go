@@ -51,8 +51,9 @@ func (w *Worker) volumeMount(ctx context.Context, l launch, index int, vars *env
 	if !path.IsAbs(target) {
 		target = "/" + target
 	}
+	readOnly := m.ReadOnly || writtenByNode(l.pod, m.Name)
 	out := &runtimev1.Mount{
-		ContainerPath: target, Readonly: m.ReadOnly, Propagation: propagation(m.MountPropagation),
+		ContainerPath: target, Readonly: readOnly, Propagation: propagation(m.MountPropagation),
 		RecursiveReadOnly: m.ReadOnly && m.RecursiveReadOnly != nil && *m.RecursiveReadOnly == corev1.RecursiveReadOnlyEnabled,
 	}
 	sub, err := subPath(m, vars)
@@ -96,13 +97,21 @@ func subPath(m *corev1.VolumeMount, vars *env.Vars) (string, error) {
 	return out, nil
 }
 
-func isHostPath(pod *corev1.Pod, name string) bool {
+func isHostPath(pod *corev1.Pod, name string) bool { return source(pod, name).HostPath != nil }
+
+// writtenByNode says whether the node keeps the volume's content up to date, so that no container may write to it.
+func writtenByNode(pod *corev1.Pod, name string) bool {
+	s := source(pod, name)
+	return s.ConfigMap != nil || s.Secret != nil || s.DownwardAPI != nil || s.Projected != nil
+}
+
+func source(pod *corev1.Pod, name string) corev1.VolumeSource {
 	for i := range pod.Spec.Volumes {
 		if pod.Spec.Volumes[i].Name == name {
-			return pod.Spec.Volumes[i].HostPath != nil
+			return pod.Spec.Volumes[i].VolumeSource
 		}
 	}
-	return false
+	return corev1.VolumeSource{}
 }
 
 // existing makes a host path that is missing a directory, as runtimes do for mounts without a type.
