@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -22,10 +21,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/doctor"
 	"github.com/mayfly-run/mayfly/internal/logging"
 )
-
-// collectAt is the garbage collector's target, in percent of the live heap, unless GOGC says otherwise: watch
-// history makes a heap that grows with every write, and half of it costs no measurable speed.
-const collectAt = 50
 
 type options struct {
 	streams  genericiooptions.IOStreams
@@ -88,9 +83,6 @@ func (o *options) run(ctx context.Context) error {
 	}
 	if err := o.takeNotifySocket(); err != nil {
 		return err
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
 	}
 	// systemd hears of the stop before anything stops.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
