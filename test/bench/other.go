@@ -46,8 +46,18 @@ func isReady(node *corev1.Node) bool {
 	return false
 }
 
-// others measures the runtimes that the host has, for comparison: one container that does nothing, from start to end.
+// others measures, for comparison, what the machine takes for a process that does nothing, and for a container that
+// does nothing in the runtimes that the host has, from start to end.
 func (b *bench) others(ctx context.Context) error {
+	var samples []float64
+	for range b.runs {
+		start := time.Now()
+		if err := exec.CommandContext(ctx, b.tools.Busybox, "true").Run(); err != nil {
+			return fmt.Errorf("busybox true: %w", err)
+		}
+		samples = append(samples, milliseconds(time.Since(start)))
+	}
+	b.add("for comparison: a plain process, busybox true", "ms", samples, nil, nil)
 	for _, name := range []string{"crun", "runc"} {
 		program, err := exec.LookPath(name)
 		if err != nil {
