@@ -304,6 +304,7 @@ type watcher struct {
 }
 
 func (w *watcher) Write(p []byte) (int, error) {
+	n, err := w.next.Write(p) // first, so that who sees the words finds them in the output
 	if !w.done {
 		w.sofar = append(w.sofar, p...)
 		if bytes.Contains(w.sofar, []byte(w.want)) {
@@ -311,5 +312,5 @@ func (w *watcher) Write(p []byte) (int, error) {
 			close(w.seen)
 		}
 	}
-	return w.next.Write(p)
+	return n, err
 }

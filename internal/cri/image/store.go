@@ -136,6 +136,9 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	s.closers = append(s.closers, s.bolt.Close)
+	if err := discardTornIngests(filepath.Join(root, "content")); err != nil {
+		return err
+	}
 	blobs, err := contentlocal.NewStore(filepath.Join(root, "content"))
 	if err != nil {
 		return fmt.Errorf("open content store: %w", err)
