@@ -19,11 +19,19 @@ type sourceFunc func(events uint32)
 
 func (f sourceFunc) ready(events uint32) { f(events) }
 
+// watched tells a source from an earlier one with the same descriptor, whose event may still be in the batch that is
+// being served.
+type watched struct {
+	source
+	generation int32
+}
+
 // loop is the whole state of the monitor; only its own thread touches it.
 type loop struct {
 	state      string
 	epoll      int
-	sources    map[int32]source
+	sources    map[int32]watched
+	watches    int32 // how many were ever watched
 	conns      map[*conn]struct{}
 	containers map[string]*container
 	execs      map[execKey]*process
@@ -57,7 +65,7 @@ const (
 
 func newLoop(socket, state string) (*loop, error) {
 	l := &loop{
-		state: state, sources: map[int32]source{}, conns: map[*conn]struct{}{}, containers: map[string]*container{}, execs: map[execKey]*process{},
+		state: state, sources: map[int32]watched{}, conns: map[*conn]struct{}{}, containers: map[string]*container{}, execs: map[execKey]*process{},
 		children: map[int]child{}, early: map[int]unix.WaitStatus{}, lookout: newLookout(socket),
 	}
 	var err error
@@ -86,15 +94,16 @@ func newLoop(socket, state string) (*loop, error) {
 }
 
 func (l *loop) watch(fd int, events uint32, s source) error {
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}); err != nil {
+	l.watches++
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd), Pad: l.watches}); err != nil {
 		return fmt.Errorf("watch descriptor %d: %w", fd, err)
 	}
-	l.sources[int32(fd)] = s
+	l.sources[int32(fd)] = watched{s, l.watches}
 	return nil
 }
 
 func (l *loop) want(fd int, events uint32) {
-	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
+	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd), Pad: l.sources[int32(fd)].generation})
 }
 
 func (l *loop) unwatch(fd int) {
@@ -129,9 +138,7 @@ func (l *loop) run() error {
 			l.buf, l.packet, l.oob = make([]byte, readSize), make([]byte, wire.MaxMessage), make([]byte, unix.CmsgSpace(4*wire.MaxFiles))
 		}
 		for _, e := range events[:max(n, 0)] {
-			if s, ok := l.sources[e.Fd]; ok {
-				s.ready(e.Events)
-			}
+			l.dispatch(e)
 		}
 		switch {
 		case n > 0 && resting:
@@ -144,6 +151,13 @@ func (l *loop) run() error {
 		l.runTimers()
 	}
 	return nil
+}
+
+// dispatch leaves out an event whose source was closed by an earlier one of the same batch.
+func (l *loop) dispatch(e unix.EpollEvent) {
+	if s, ok := l.sources[e.Fd]; ok && s.generation == e.Pad {
+		s.ready(e.Events)
+	}
 }
 
 // rest gives memory back, and keeps Go from collecting every two minutes what nobody makes.
