@@ -410,23 +410,41 @@ func TestStartError(t *testing.T) {
 	})
 }
 
-func TestMissingConfigMap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, simplePod(func(p *corev1.Pod) {
-			p.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "cm"}}}}
-		}))
-		if s := w.get().Status.ContainerStatuses[0]; state(s) != "waiting CreateContainerConfigError" {
-			t.Errorf("%s", state(s))
-		}
-		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "cm", Namespace: "default"}, Data: map[string]string{"K": "V"}}
-		if _, err := w.api.CoreV1().ConfigMaps("default").Create(w.ctx, cm, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		w.wait(15 * time.Second)
-		if s := w.get().Status.ContainerStatuses[0]; state(s) != "running" {
-			t.Errorf("later: %s", state(s))
-		}
-	})
+func TestMissingObject(t *testing.T) {
+	reference := corev1.LocalObjectReference{Name: "late"}
+	meta := metav1.ObjectMeta{Name: "late", Namespace: "default"}
+	for name, test := range map[string]struct {
+		from corev1.EnvFromSource
+		want string
+		make func(w *world) error
+	}{
+		"configmap": {
+			corev1.EnvFromSource{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: reference}}, `configmap "late" not found`,
+			func(w *world) error { return w.api.Tracker().Add(&corev1.ConfigMap{ObjectMeta: meta}) },
+		},
+		"secret": {
+			corev1.EnvFromSource{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: reference}}, `secret "late" not found`,
+			func(w *world) error { return w.api.Tracker().Add(&corev1.Secret{ObjectMeta: meta}) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simplePod(func(p *corev1.Pod) { p.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{test.from} }))
+				s := w.get().Status.ContainerStatuses[0]
+				if state(s) != "waiting CreateContainerConfigError" || s.State.Waiting.Message != test.want {
+					t.Errorf("%s: %+v, want %q", state(s), s.State.Waiting, test.want)
+				}
+				w.wantEvent("Failed Error: " + test.want)
+				if err := test.make(w); err != nil {
+					t.Fatal(err)
+				}
+				w.wait(15 * time.Second)
+				if s := w.get().Status.ContainerStatuses[0]; state(s) != "running" {
+					t.Errorf("later: %s", state(s))
+				}
+			})
+		})
+	}
 }
 
 func TestDeletion(t *testing.T) {

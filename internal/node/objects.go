@@ -9,6 +9,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 )
@@ -28,12 +29,22 @@ func newObjects(client kubernetes.Interface) *objects {
 
 // ConfigMap is part of pod.Objects and volume.Source.
 func (o *objects) ConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
-	return o.client.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
+	object, err := o.client.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
+	return object, singular(err, "configmap", name)
 }
 
 // Secret is part of pod.Objects and volume.Source.
 func (o *objects) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
-	return o.client.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	object, err := o.client.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	return object, singular(err, "secret", name)
+}
+
+// singular calls what is missing by the name of its kind, as the kubelet does, where the API server names the resource.
+func singular(err error, kind, name string) error {
+	if apierrors.IsNotFound(err) {
+		return apierrors.NewNotFound(corev1.Resource(kind), name)
+	}
+	return err
 }
 
 // Handler is part of pod.Objects.
