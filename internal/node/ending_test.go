@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 // lateAPI answers a deletion long after its watchers have seen it.
@@ -71,6 +72,47 @@ func TestDeletionIsNotCalledOff(t *testing.T) {
 		if a, c := late.answered.Load(), late.cancelled.Load(); a != 1 || c != 0 {
 			t.Errorf("%d deletions were answered and %d called off, want 1 and 0", a, c)
 		}
+	})
+}
+
+// An answer of the runtime from before a task has ended must not make the Worker do the task again.
+func TestNothingIsDoneTwiceOnOldNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simplePod())
+		w.rt.mu.Lock()
+		w.rt.ignoreStop = true // so that the stop takes all of its 20 s
+		w.rt.mu.Unlock()
+		w.update(func(p *corev1.Pod) {
+			now, grace := metav1.Now(), int64(20)
+			p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &now, &grace
+		})
+		w.rt.mu.Lock()
+		w.rt.slow = 30 * time.Second
+		w.rt.emit(w.rt.containers[0], runtimev1.ContainerEventType_CONTAINER_STOPPED_EVENT)
+		w.rt.mu.Unlock()
+		w.wait(time.Hour)
+		w.wantLog("run p", "create app 0", "start app", "stop app 20", "stop sandbox", "remove sandbox")
+	})
+}
+
+func TestEphemeralContainerIsNotForgottenOnOldNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simplePod())
+		app := w.rt.find("app")
+		w.rt.mu.Lock()
+		w.rt.slow = 10 * time.Second
+		w.rt.before = map[string]func(){"create e": func() {
+			w.rt.emit(app, runtimev1.ContainerEventType_CONTAINER_STOPPED_EVENT)
+			w.rt.mu.Unlock()
+			time.Sleep(time.Second) // the answer that is under way now does not know e
+			w.rt.mu.Lock()
+		}}
+		w.rt.mu.Unlock()
+		w.update(func(p *corev1.Pod) {
+			p.Spec.EphemeralContainers = append(p.Spec.EphemeralContainers, ephemeral("e", ""))
+		})
+		w.wait(time.Hour)
+		w.wantLog("run p", "create app 0", "start app", "create e 0", "start e")
 	})
 }
 

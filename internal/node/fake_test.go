@@ -36,6 +36,8 @@ type fakeRuntime struct {
 	refuse map[string]error
 	// before holds what happens just before a "verb name", with mu held.
 	before map[string]func()
+	// slow is how long the answer to a list of containers is under way: it tells how things were before.
+	slow time.Duration
 	// ignoreStop makes containers outlive their stop signal until the timeout.
 	ignoreStop bool
 	sandboxLog []*runtimev1.PodSandboxConfig
@@ -242,6 +244,9 @@ func (f *fakeRuntime) CreateContainer(_ context.Context, r *runtimev1.CreateCont
 	defer f.mu.Unlock()
 	name := r.GetConfig().GetMetadata().GetName()
 	f.call("create %s %d", name, r.GetConfig().GetMetadata().GetAttempt())
+	if do := f.before["create "+name]; do != nil {
+		do()
+	}
 	if err := f.refuse["create "+name]; err != nil {
 		return nil, err
 	}
@@ -308,16 +313,22 @@ func (f *fakeRuntime) RemoveContainer(_ context.Context, r *runtimev1.RemoveCont
 	return &runtimev1.RemoveContainerResponse{}, nil
 }
 
-func (f *fakeRuntime) ListContainers(_ context.Context, r *runtimev1.ListContainersRequest) (*runtimev1.ListContainersResponse, error) {
+func (f *fakeRuntime) ListContainers(ctx context.Context, r *runtimev1.ListContainersRequest) (*runtimev1.ListContainersResponse, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	out := &runtimev1.ListContainersResponse{}
 	for _, c := range f.containers {
 		if matchesLabels(c.GetLabels(), r.GetFilter().GetLabelSelector()) {
 			out.Containers = append(out.Containers, &runtimev1.Container{Id: c.Id, PodSandboxId: c.sandbox, Metadata: c.Metadata, State: c.State, CreatedAt: c.CreatedAt, Labels: c.Labels})
 		}
 	}
-	return out, nil
+	slow := f.slow
+	f.mu.Unlock()
+	select {
+	case <-time.After(slow):
+		return out, nil
+	case <-ctx.Done():
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
 }
 
 func (f *fakeRuntime) ContainerStatus(_ context.Context, r *runtimev1.ContainerStatusRequest) (*runtimev1.ContainerStatusResponse, error) {

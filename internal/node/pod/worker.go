@@ -171,7 +171,6 @@ func (w *Worker) sync(ctx context.Context) time.Duration {
 		}
 		return retryFirst
 	}
-	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.checkDeadline()
 	next := refreshPeriod
@@ -186,23 +185,28 @@ func (w *Worker) sync(ctx context.Context) time.Duration {
 	return max(min(next, w.untilDeadline()), time.Millisecond)
 }
 
-// observe refreshes the picture of the runtime if there may be news.
+// observe refreshes the picture of the runtime if there may be news, and locks mu unless it fails. What was asked
+// before a task ended, or told what has come of it, says how things were before it, and is asked again: else the task
+// would be done twice.
 func (w *Worker) observe(ctx context.Context) error {
 	w.mu.Lock()
-	look, prev := w.look, w.rt
-	w.look = false
-	w.mu.Unlock()
-	if !look && prev != nil {
-		return nil
+	for w.look || w.rt == nil {
+		w.look = false
+		prev, seen := w.rt, w.seen
+		w.mu.Unlock()
+		rt, err := w.Runtime.Pod(ctx, w.uid, prev)
+		w.mu.Lock()
+		switch {
+		case err != nil:
+			w.look = true
+			w.mu.Unlock()
+			return err
+		case w.seen != seen:
+			w.look = true
+		default:
+			w.see(rt)
+		}
 	}
-	rt, err := w.Runtime.Pod(ctx, w.uid, prev)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err != nil {
-		w.look = true
-		return err
-	}
-	w.see(rt)
 	return nil
 }
 
