@@ -41,6 +41,15 @@ func (b *Backoff) Next(key string, now time.Time) time.Duration {
 	return e.pause
 }
 
+// Recall gives the key a pause that it had earned at a time before, unless something is known of it.
+func (b *Backoff) Recall(key string, pause time.Duration, at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.entries[key]; !ok {
+		b.entries[key] = entry{pause: pause, at: at}
+	}
+}
+
 // Pause is the key's present pause, 0 if it has none. A pause counts from the moment since, and a key whose last
 // failure was more than 2×max before since has none.
 func (b *Backoff) Pause(key string, since time.Time) time.Duration {

@@ -23,6 +23,8 @@ const (
 	annotationMessagePath   = "io.kubernetes.container.terminationMessagePath"
 	annotationMessagePolicy = "io.kubernetes.container.terminationMessagePolicy"
 	annotationGrace         = "io.kubernetes.pod.terminationGracePeriod"
+	// annotationBackOff, of our own, is how long a restart waits once this run has ended.
+	annotationBackOff = "io.mayfly.container.backOff"
 )
 
 // logPath is a container's log below the Pod's log directory.
@@ -97,6 +99,9 @@ func containerAnnotations(l launch) map[string]string {
 	}
 	if grace := l.pod.Spec.TerminationGracePeriodSeconds; grace != nil {
 		out[annotationGrace] = strconv.FormatInt(*grace, 10)
+	}
+	if l.pause > 0 {
+		out[annotationBackOff] = l.pause.String()
 	}
 	return out
 }

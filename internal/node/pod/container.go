@@ -40,6 +40,7 @@ type launch struct {
 	config  *runtimev1.PodSandboxConfig
 	rt      *runtime.Pod
 	told    *later
+	pause   time.Duration // before the next restart
 }
 
 // startContainer starts the task that starts a container, unless it failed just now; it returns when to look again.
@@ -55,11 +56,11 @@ func (w *Worker) startContainer(ctx context.Context, s start) time.Duration {
 	if s.ephemeral != nil && s.stale == nil && w.awaitsTarget(s.ephemeral) {
 		return refreshPeriod
 	}
-	if last := w.rt.Latest(name); last.Exited() {
-		w.crash.Next(name, time.Now())
-	}
 	sandbox := w.rt.Sandbox()
 	l := launch{start: s, pod: w.spec, sandbox: sandbox.GetId(), rt: w.rt, told: &later{}}
+	if l.rt.Latest(name).Exited() {
+		l.pause = w.crash.Next(name, time.Now())
+	}
 	w.spawnKnown(ctx, name, func(ctx context.Context) bool {
 		config, err := w.sandboxConfig(l.pod, sandbox.GetMetadata().GetAttempt())
 		if err != nil {

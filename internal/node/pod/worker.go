@@ -212,9 +212,22 @@ func (w *Worker) observe(ctx context.Context) error {
 
 // see replaces the picture of the runtime. Called with mu held.
 func (w *Worker) see(rt *runtime.Pod) {
+	if w.rt == nil {
+		w.recall(rt)
+	}
 	w.rt = rt.Without(w.hidden)
 	close(w.seen)
 	w.seen = make(chan struct{})
+}
+
+// recall takes over the back-offs that containers were given by an agent before this one.
+func (w *Worker) recall(rt *runtime.Pod) {
+	for _, c := range rt.Containers {
+		name := c.GetMetadata().GetName()
+		if pause, err := time.ParseDuration(c.GetAnnotations()[annotationBackOff]); err == nil && rt.Latest(name) == c {
+			w.crash.Recall(name, pause, time.Unix(0, c.GetCreatedAt()))
+		}
+	}
 }
 
 // WaitExit waits until the container does not run any more, or ctx ends.
