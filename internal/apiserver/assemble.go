@@ -100,7 +100,7 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 		return nil, err
 	}
 	cfg.BuildHandlerChainFunc = func(h http.Handler, c *genericapiserver.Config) http.Handler {
-		return noise.With(client.With(genericapiserver.DefaultBuildHandlerChain(client.Translate(h), c)))
+		return noise.With(client.With(genericapiserver.DefaultBuildHandlerChain(client.Translate(h, s.lookup), c)))
 	}
 	return cfg, nil
 }

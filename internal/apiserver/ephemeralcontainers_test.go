@@ -112,6 +112,17 @@ func TestOldKindTakesEveryPatch(t *testing.T) {
 	}
 }
 
+func TestOldKindHasAnEmptyListToAddTo(t *testing.T) {
+	c := oldKindServer(t)
+	for _, name := range []string{"first", "second"} {
+		body := `[{"op":"add","path":"/ephemeralContainers/-","value":{"name":"` + name + `","image":"busybox"}}]`
+		code, raw := c.send(t, "PATCH", "application/json-patch+json", "application/json", []byte(body))
+		if code != http.StatusOK || !bytes.Contains(raw, []byte(`"name":"`+name+`"`)) {
+			t.Errorf("%s: %d %s", name, code, raw)
+		}
+	}
+}
+
 func TestOldKindTravelsAsProtobuf(t *testing.T) {
 	c := oldKindServer(t)
 	s := runtime.NewScheme()

@@ -34,7 +34,16 @@ func (l *lookup) set(core plain.Storages) {
 	l.core = core
 }
 
+// read takes the watch cache, which is current enough and costs no trip to etcd; what it lacks may have been made just now.
 func read[T runtime.Object](ctx context.Context, l *lookup, resource, namespace, name string) (T, error) {
+	o, err := readAt[T](ctx, l, resource, namespace, name, "0")
+	if apierrors.IsNotFound(err) {
+		return readAt[T](ctx, l, resource, namespace, name, "")
+	}
+	return o, err
+}
+
+func readAt[T runtime.Object](ctx context.Context, l *lookup, resource, namespace, name, version string) (T, error) {
 	var none T
 	l.mu.RLock()
 	getter, ok := l.core[resource].(rest.Getter)
@@ -42,12 +51,7 @@ func read[T runtime.Object](ctx context.Context, l *lookup, resource, namespace,
 	if !ok {
 		return none, fmt.Errorf("read %s: not served", resource)
 	}
-	ctx = genericapirequest.WithNamespace(ctx, namespace)
-	// The watch cache is current enough, and costs no trip to etcd; what it lacks may have been made just now.
-	o, err := getter.Get(ctx, name, &metav1.GetOptions{ResourceVersion: "0"})
-	if apierrors.IsNotFound(err) {
-		o, err = getter.Get(ctx, name, &metav1.GetOptions{})
-	}
+	o, err := getter.Get(genericapirequest.WithNamespace(ctx, namespace), name, &metav1.GetOptions{ResourceVersion: version})
 	if err != nil {
 		return none, err
 	}
@@ -66,6 +70,11 @@ func (l *lookup) ServiceAccount(ctx context.Context, namespace, name string) (*c
 // Pod implements authn.Lookup.
 func (l *lookup) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
 	return read[*corev1.Pod](ctx, l, "pods", namespace, name)
+}
+
+// StoredPod implements client.Pods, past the watch cache.
+func (l *lookup) StoredPod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	return readAt[*corev1.Pod](ctx, l, "pods", namespace, name, "")
 }
 
 // Secret implements authn.Lookup.

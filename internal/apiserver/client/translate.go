@@ -2,11 +2,13 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"sigs.k8s.io/yaml"
@@ -15,10 +17,15 @@ import (
 // maxPatchBytes is what the generic server takes of a body.
 const maxPatchBytes = 3 << 20
 
+// Pods reads a Pod as it is stored now.
+type Pods interface {
+	StoredPod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
+}
+
 // Translate turns patches written for the old kind of pods/ephemeralcontainers, whose list stands at the top, into
 // patches of a Pod, whose list stands in its spec. Everything else passes as it is: bodies of PUT are converted where
 // they are decoded. It needs the request info of the generic server.
-func Translate(next http.Handler) http.Handler {
+func Translate(next http.Handler, pods Pods) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, ok := genericapirequest.RequestInfoFrom(r.Context())
 		if !ok || r.Method != http.MethodPatch || info.Resource != "pods" || info.Subresource != "ephemeralcontainers" {
@@ -31,14 +38,31 @@ func Translate(next http.Handler) http.Handler {
 			return
 		}
 		contentType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-		if translated, ok := translate(types.PatchType(strings.TrimSpace(contentType)), body); ok {
+		kind := types.PatchType(strings.TrimSpace(contentType))
+		if translated, ok := translate(kind, body); ok {
 			MarkEphemeralContainers(r.Context())
 			body = translated
+			if kind == types.JSONPatchType && !hasList(r.Context(), pods, info) {
+				body = withList(body)
+			}
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		r.ContentLength = int64(len(body))
 		next.ServeHTTP(w, r)
 	})
+}
+
+// hasList tells whether the Pod has ephemeral containers. One that cannot be read is left to the handler to report.
+func hasList(ctx context.Context, pods Pods, info *genericapirequest.RequestInfo) bool {
+	pod, err := pods.StoredPod(ctx, info.Namespace, info.Name)
+	return err != nil || len(pod.Spec.EphemeralContainers) > 0
+}
+
+// withList lets a JSON patch of a Pod begin with the empty list that the old kind always has and a Pod omits. It applies
+// only while the Pod has none.
+func withList(patch []byte) []byte {
+	const begin = `[{"op":"test","path":"/spec/ephemeralContainers","value":null},{"op":"add","path":"/spec/ephemeralContainers","value":[]},`
+	return append([]byte(begin), bytes.TrimSpace(patch)[1:]...)
 }
 
 // translate returns the patch of a Pod, and false when body was one already or cannot be understood here.

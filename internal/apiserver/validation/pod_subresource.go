@@ -2,6 +2,7 @@ package validation
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -69,9 +70,19 @@ func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	return append(errs, addresses(p, &pod.Status)...)
 }
 
+// allMayRestart tells whether some container's exit may restart all of them, whatever the policies say.
+func allMayRestart(spec *corev1.PodSpec) bool {
+	all := func(r corev1.ContainerRestartRule) bool {
+		return r.Action == corev1.ContainerRestartRuleActionRestartAllContainers
+	}
+	return slices.ContainsFunc(slices.Concat(spec.InitContainers, spec.Containers), func(c corev1.Container) bool {
+		return slices.ContainsFunc(c.RestartPolicyRules, all)
+	})
+}
+
 // regularRestarts says which terminated regular container may come back.
 func regularRestarts(spec *corev1.PodSpec) func(*corev1.ContainerStatus) bool {
-	own := map[string]*corev1.Container{}
+	own, all := map[string]*corev1.Container{}, allMayRestart(spec)
 	for i := range spec.Containers {
 		own[spec.Containers[i].Name] = &spec.Containers[i]
 	}
@@ -83,13 +94,13 @@ func regularRestarts(spec *corev1.PodSpec) func(*corev1.ContainerStatus) bool {
 				return true
 			}
 		}
-		return restarts(policy, s)
+		return all || restarts(policy, s)
 	}
 }
 
 // initRestarts says which terminated init container may come back.
 func initRestarts(spec *corev1.PodSpec) func(*corev1.ContainerStatus) bool {
-	own := map[string]*corev1.Container{}
+	own, all := map[string]*corev1.Container{}, allMayRestart(spec)
 	for i := range spec.InitContainers {
 		own[spec.InitContainers[i].Name] = &spec.InitContainers[i]
 	}
@@ -98,7 +109,7 @@ func initRestarts(spec *corev1.PodSpec) func(*corev1.ContainerStatus) bool {
 		if c := own[s.Name]; c != nil && (isSidecar(c) || len(c.RestartPolicyRules) > 0) {
 			return true
 		}
-		return restarts(policy, s)
+		return all || restarts(policy, s)
 	}
 }
 

@@ -227,6 +227,27 @@ func TestPodStatusRules(t *testing.T) {
 	}
 }
 
+// TestAllContainersRestart covers the rule of one container that brings every one back, even those that never restart.
+func TestAllContainersRestart(t *testing.T) {
+	ended := []corev1.ContainerStatus{{Name: "a", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+	for action, want := range map[string]string{
+		"RestartAllContainers": "",
+		"Restart":              "status.containerStatuses[0].state,status.initContainerStatuses[0].state",
+	} {
+		before := pod(t, `{"restartPolicy":"Never","initContainers":[{"name":"i","image":"i"}],"containers":[{"name":"a","image":"i"},
+			{"name":"b","image":"i","restartPolicy":"Never","restartPolicyRules":[{"action":"`+action+`","exitCodes":{"operator":"In","values":[42]}}]}]}`)
+		before.UID, before.ResourceVersion = "u", "1"
+		defaults.SetPod(before)
+		before.Status.ContainerStatuses, before.Status.InitContainerStatuses = ended, ended
+		after := before.DeepCopy()
+		after.Status.ContainerStatuses[0].State = corev1.ContainerState{}
+		after.Status.InitContainerStatuses[0].State = corev1.ContainerState{}
+		if got := strings.Join(fieldsOf(validation.PodStatusUpdate(after, before)), ","); got != want {
+			t.Errorf("%s: refused %q, want %q", action, got, want)
+		}
+	}
+}
+
 // TestDerived covers what a creation adds to a Pod's own words.
 func TestDerived(t *testing.T) {
 	p := pod(t, `{"schedulingGates":[{"name":"g"}],"topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule","labelSelector":{},"matchLabelKeys":["a","b"]}],"securityContext":{"appArmorProfile":{"type":"Unconfined"}}}`)
