@@ -18,7 +18,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/client"
-	"github.com/mayfly-run/mayfly/internal/apiserver/noise"
 	"github.com/mayfly-run/mayfly/internal/apiserver/openapi"
 	"github.com/mayfly-run/mayfly/internal/apiserver/scheme"
 	"github.com/mayfly-run/mayfly/internal/apiserver/storage"
@@ -42,7 +41,6 @@ func (s *Server) open(ctx context.Context) (err error) {
 
 func (s *Server) assemble(ctx context.Context) error {
 	var err error
-	noise.Lower()
 	if s.client, err = kubernetes.NewForConfig(s.loop.Config(user.APIServerUser, user.SystemPrivilegedGroup)); err != nil {
 		return fmt.Errorf("loopback client: %w", err)
 	}
@@ -100,7 +98,7 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 		return nil, err
 	}
 	cfg.BuildHandlerChainFunc = func(h http.Handler, c *genericapiserver.Config) http.Handler {
-		return noise.With(client.With(genericapiserver.DefaultBuildHandlerChain(client.Translate(h, s.lookup), c)))
+		return client.With(genericapiserver.DefaultBuildHandlerChain(client.Translate(h, s.lookup), c))
 	}
 	return cfg, nil
 }

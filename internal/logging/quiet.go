@@ -5,8 +5,9 @@ import (
 	"log/slog"
 )
 
-// quiet lowers the information messages of Kubernetes' libraries to debug: they speak to their own developers,
-// where ours speak to the person who runs the program.
+// quiet lowers what Kubernetes' libraries tell their own developers, where ours speak to the person who runs the
+// program: information, and errors that a client's leaving makes, are for debugging; what a client was told of its own
+// stream is information.
 type quiet struct{ slog.Handler }
 
 // Enabled is part of slog.Handler.
@@ -17,6 +18,17 @@ func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
 // Handle is part of slog.Handler.
 func (q quiet) Handle(ctx context.Context, r slog.Record) error {
 	r.Level = lower(r.Level)
+	if r.Level >= slog.LevelWarn {
+		switch err := recorded(r); {
+		case departure(err, r.Message):
+			r.Level = slog.LevelDebug
+		case toldClient(err):
+			r.Level = slog.LevelInfo
+		}
+	}
+	if !q.Handler.Enabled(ctx, r.Level) {
+		return nil
+	}
 	return q.Handler.Handle(ctx, r)
 }
 

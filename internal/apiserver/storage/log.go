@@ -76,11 +76,16 @@ func (c *core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 		f.AddTo(enc)
 	}
 	level := slog.LevelDebug
-	if entry.Level >= zapcore.ErrorLevel {
+	if entry.Level >= zapcore.ErrorLevel && !expected(entry.Message, describe(fields)) {
 		level = slog.LevelWarn
 	}
 	slog.Default().LogAttrs(nil, level, "etcd", slog.String("message", entry.Message), slog.Any("fields", enc.Fields))
 	return nil
+}
+
+// expected tells whether etcd calls an error what every first start brings: no term is known before the first write.
+func expected(message, cause string) bool {
+	return message == "failed to update storage version" && strings.Contains(cause, "missing term information")
 }
 
 func (c *core) Sync() error { return nil }
