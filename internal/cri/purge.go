@@ -14,8 +14,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 )
 
-// Purge stops and removes every sandbox and container of the instance and all that the kernel holds for it: mounts,
-// namespaces, cgroups, bridge, nftables. Images and logs stay. The runtime of the instance must not be running.
+// Purge stops every sandbox and container of the instance and removes all that the kernel holds for it: mounts,
+// namespaces, cgroups, bridge, nftables. Files stay, so that the next runtime tells how the containers ended. The
+// runtime of the instance must not be running.
 //
 // It needs neither images nor a network that works, goes on past what it cannot do, and may be interrupted and
 // repeated: every step finds out for itself what is left.
@@ -41,7 +42,7 @@ func Purge(ctx context.Context, cfg Config) error {
 	return errors.Join(errs...)
 }
 
-// purgePods removes sandboxes and containers.
+// purgePods stops sandboxes and containers, and removes those that can tell nothing.
 func purgePods(ctx context.Context, cfg Config, cgroups *cgroup.Host) error {
 	if !exists(filepath.Join(cfg.RootDir, "state")) && !exists(filepath.Join(cfg.RunDir, "netns")) {
 		return nil // nothing was ever here, or is any more
@@ -53,11 +54,15 @@ func purgePods(ctx context.Context, cfg Config, cgroups *cgroup.Host) error {
 	}
 	_, err := s.find(ctx)
 	errs := []error{err}
-	for _, box := range s.sandboxes.All() {
-		errs = append(errs, s.removeSandbox(ctx, box))
+	for _, c := range s.containers.All() {
+		if _, err := s.sandboxes.Get(c.SandboxID()); err != nil {
+			errs = append(errs, s.containers.Remove(ctx, c))
+		} else {
+			errs = append(errs, s.containers.Retire(ctx, c))
+		}
 	}
-	for _, c := range s.containers.All() { // of sandboxes that are not known any more
-		errs = append(errs, s.containers.Remove(ctx, c))
+	for _, box := range s.sandboxes.All() {
+		errs = append(errs, s.stopSandbox(ctx, box))
 	}
 	return errors.Join(append(errs, s.sandboxes.EndStrays(ctx))...)
 }

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -62,9 +65,67 @@ func TestPurgeOfBrokenInstance(t *testing.T) {
 			t.Errorf("purge once more: %v", err)
 		}
 	}
-	for _, dir := range []string{f.cfg.RunDir, filepath.Join(f.cfg.RootDir, "containers"), states} {
-		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-			t.Errorf("%s holds %v, %v", dir, left, err)
+	if left, err := os.ReadDir(f.cfg.RunDir); err != nil || len(left) > 0 {
+		t.Errorf("%s holds %v, %v", f.cfg.RunDir, left, err)
+	}
+	if left, err := os.ReadDir(states); err != nil || len(left) != 1 || left[0].Name() != pods["whole"]+".json" {
+		t.Errorf("%s holds %v, %v", states, left, err)
+	}
+}
+
+// TestEndsAreToldAfterPurge: the next runtime knows how each container ended, and nothing of one that never ran.
+func TestEndsAreToldAfterPurge(t *testing.T) {
+	f := newFixture(t)
+	pod, config := f.pod("web")
+	flag := func(c *runtimev1.ContainerConfig) {
+		c.Mounts = []*runtimev1.Mount{{ContainerPath: "/flag", HostPath: f.logs}, {ContainerPath: "/image", Image: &runtimev1.ImageSpec{Image: busybox}}}
+	}
+	running := f.run(pod, config, "running", flag)
+	ended := f.run(pod, config, "ended", shell("exit 4"))
+	f.exited(ended)
+	meanwhile := f.run(pod, config, "meanwhile", shell("while [ ! -e /flag/go ]; do sleep 0.02; done; touch /flag/gone; exit 6"), flag)
+	created := f.create(pod, config, "created")
+	c, err := f.server.containers.Get(meanwhile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, err := unix.PidfdOpen(c.PID(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(gone)
+	f.stop()
+	if err := os.WriteFile(filepath.Join(f.logs, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(gone), Events: unix.POLLIN}}, 20_000); n != 1 {
+		t.Fatalf("it does not end: %v", err)
+	}
+	f.purge()
+	f.start()
+	for name, want := range map[string]struct {
+		id     string
+		code   int32
+		reason string
+	}{
+		"running": {running, 137, "Error"}, "ended": {ended, 4, "Error"}, "meanwhile": {meanwhile, 6, "Error"},
+	} {
+		if s := f.status(want.id); s.GetState() != runtimev1.ContainerState_CONTAINER_EXITED || s.GetExitCode() != want.code || s.GetReason() != want.reason {
+			t.Errorf("%s: %v", name, s)
+		}
+	}
+	if _, err := f.ContainerStatus(t.Context(), &runtimev1.ContainerStatusRequest{ContainerId: created}); status.Code(err) != codes.NotFound {
+		t.Errorf("created: %v", err)
+	}
+	if box, err := f.PodSandboxStatus(t.Context(), &runtimev1.PodSandboxStatusRequest{PodSandboxId: pod}); err != nil || box.GetStatus().GetState() != runtimev1.PodSandboxState_SANDBOX_NOTREADY {
+		t.Errorf("sandbox: %v, %v", box, err)
+	}
+	if _, err := f.RemovePodSandbox(t.Context(), &runtimev1.RemovePodSandboxRequest{PodSandboxId: pod}); err != nil {
+		t.Error(err)
+	}
+	for _, kind := range []string{"containers", "state/containers", "state/sandboxes"} {
+		if left, err := os.ReadDir(filepath.Join(f.cfg.RootDir, kind)); err != nil || len(left) > 0 {
+			t.Errorf("%s holds %v, %v", kind, left, err)
 		}
 	}
 }

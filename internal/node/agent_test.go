@@ -306,6 +306,26 @@ func TestCrashLoop(t *testing.T) {
 	}
 }
 
+// TestTakenDown: what `mayfly down` or a reboot ended is no crash.
+func TestTakenDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simplePod())
+		w.rt.exit(t, "app", 1)
+		w.wait(time.Second)
+		w.stop()
+		w.rt.mu.Lock()
+		w.rt.sandboxes[0].State = runtimev1.PodSandboxState_SANDBOX_NOTREADY
+		w.rt.end(w.rt.containers[1], 137)
+		w.rt.mu.Unlock()
+		w.start()
+		w.wantLog("run p", "create app 0", "start app", "create app 1", "start app", "run p", "create app 2", "start app")
+		s := w.get().Status.ContainerStatuses[0]
+		if last := s.LastTerminationState.Terminated; state(s) != "running" || last == nil || last.ExitCode != 137 || last.Reason != "Error" {
+			t.Errorf("%s, last %v", state(s), last)
+		}
+	})
+}
+
 func TestInitContainers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		always := corev1.ContainerRestartPolicyAlways

@@ -41,6 +41,20 @@ func (s *Service) Remove(ctx context.Context, c *Container) error {
 	return nil
 }
 
+// Retire stops a container and lets go of what is mounted for it; its record stays, to tell how it ended. One that
+// was never started has nothing to tell and is removed.
+func (s *Service) Retire(ctx context.Context, c *Container) error {
+	if !c.snapshot().Started {
+		return s.Remove(ctx, c)
+	}
+	if err := s.Stop(ctx, c, 0); err != nil {
+		return fmt.Errorf("retire container %q: %w", c.ID, err)
+	}
+	c.life.Lock()
+	defer c.life.Unlock()
+	return s.unmountVolumes(c)
+}
+
 func (c *Container) snapshotRemoved() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -220,11 +220,15 @@ func (w *Worker) see(rt *runtime.Pod) {
 	w.seen = make(chan struct{})
 }
 
-// recall takes over the back-offs that containers were given by an agent before this one.
+// recall takes over the back-offs that containers were given by an agent before this one. Where the sandbox is gone as
+// well, the machine or Mayfly was taken down, and containers begin anew.
 func (w *Worker) recall(rt *runtime.Pod) {
 	for _, c := range rt.Containers {
 		name := c.GetMetadata().GetName()
-		if pause, err := time.ParseDuration(c.GetAnnotations()[annotationBackOff]); err == nil && rt.Latest(name) == c {
+		if c.SandboxID != rt.Sandbox().GetId() || rt.Latest(name) != c {
+			continue
+		}
+		if pause, err := time.ParseDuration(c.GetAnnotations()[annotationBackOff]); err == nil {
 			w.crash.Recall(name, pause, time.Unix(0, c.GetCreatedAt()))
 		}
 	}
