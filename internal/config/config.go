@@ -40,6 +40,8 @@ type Instance struct {
 	PodCIDRs []string
 	// NodeName is the name of the Node object of this machine.
 	NodeName string
+	// CNIConfDir asks for CNI plugins, which are in CNIBinDir, in place of the bridge.
+	CNIConfDir, CNIBinDir string
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel, LogFormat string
 	// API holds what the API server may be told besides.
@@ -69,6 +71,7 @@ func Default() Instance {
 		Listen:    "127.0.0.1:6443",
 		PodCIDRs:  []string{"10.88.0.0/16"},
 		NodeName:  defaultNodeName(),
+		CNIBinDir: "/opt/cni/bin",
 		LogLevel:  "info",
 		LogFormat: "text",
 	}
@@ -111,7 +114,11 @@ func (i *Instance) Complete() error {
 	if i.Kubeconfig == "" {
 		i.Kubeconfig = filepath.Join(i.DataDir, "admin.kubeconfig")
 	}
-	for _, p := range []*string{&i.DataDir, &i.RunDir, &i.Kubeconfig} {
+	paths := []*string{&i.DataDir, &i.RunDir, &i.Kubeconfig, &i.CNIBinDir}
+	if i.CNIConfDir != "" {
+		paths = append(paths, &i.CNIConfDir)
+	}
+	for _, p := range paths {
 		absolute, err := filepath.Abs(*p)
 		errs = append(errs, err)
 		*p = absolute
@@ -130,6 +137,9 @@ func (i Instance) Validate() error {
 	}
 	if len(i.RunDir) > maxRunDir {
 		errs = append(errs, fmt.Errorf("--run-dir %s is longer than %d bytes, so sockets in it would not fit: choose a shorter path", i.RunDir, maxRunDir))
+	}
+	if info, err := os.Stat(i.CNIConfDir); i.CNIConfDir != "" && (err != nil || !info.IsDir()) {
+		errs = append(errs, fmt.Errorf("--cni-conf-dir %s is not a directory: make it, or leave the flag out to have Pods on Mayfly's own bridge", i.CNIConfDir))
 	}
 	return errors.Join(errs...)
 }

@@ -22,13 +22,15 @@ type record struct {
 	Kubeconfig string   `json:"kubeconfig"`
 	PodCIDRs   []string `json:"podCIDRs"`
 	NodeName   string   `json:"nodeName"`
+	CNIConfDir string   `json:"cniConfDir,omitempty"`
+	CNIBinDir  string   `json:"cniBinDir,omitempty"`
 }
 
 func recordFile(dataDir string) string { return filepath.Join(dataDir, "instance.json") }
 
 // Save remembers the instance in its data directory.
 func (i Instance) Save() error {
-	data, err := json.MarshalIndent(record{recordVersion, i.RunDir, i.Listen, i.Kubeconfig, i.PodCIDRs, i.NodeName}, "", "  ")
+	data, err := json.MarshalIndent(record{recordVersion, i.RunDir, i.Listen, i.Kubeconfig, i.PodCIDRs, i.NodeName, i.CNIConfDir, i.CNIBinDir}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode instance: %w", err)
 	}
@@ -58,5 +60,6 @@ func Load(dataDir string) (Instance, error) {
 		return i, fmt.Errorf("%s is of version %d, newer than this mayfly knows (%d): use the newer mayfly", file, r.Version, recordVersion)
 	}
 	i.RunDir, i.Listen, i.Kubeconfig, i.PodCIDRs, i.NodeName = r.RunDir, r.Listen, r.Kubeconfig, r.PodCIDRs, r.NodeName
+	i.CNIConfDir, i.CNIBinDir = r.CNIConfDir, r.CNIBinDir
 	return i, nil
 }

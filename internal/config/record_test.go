@@ -18,6 +18,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	}
 	want := Default()
 	want.DataDir, want.RunDir, want.Kubeconfig, want.NodeName = dir, "/run/other", "/k", "n"
+	want.CNIConfDir, want.CNIBinDir = "/etc/cni/net.d", "/cni"
 	if err := want.Save(); err != nil {
 		t.Fatal(err)
 	}

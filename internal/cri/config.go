@@ -27,7 +27,7 @@ type Config struct {
 	InstanceID string
 	// PodCIDRs are the Pods' networks, one per IP family. Two runtimes must not share them.
 	PodCIDRs []string
-	// CNIConfDir and CNIBinDir are CNI's; a configuration in the first takes the place of the built-in bridge.
+	// CNIConfDir and CNIBinDir are CNI's; with the first set, CNI takes the place of the built-in bridge.
 	CNIConfDir, CNIBinDir string
 	// RegistryConfigDir holds a directory per registry with a hosts.toml.
 	RegistryConfigDir string

@@ -48,6 +48,8 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	f.StringVar(&o.instance.Kubeconfig, "kubeconfig", "", "administrator's kubeconfig to write (default DATA-DIR/admin.kubeconfig)")
 	f.StringSliceVar(&o.instance.PodCIDRs, "pod-cidr", o.instance.PodCIDRs, "network of the Pods; one of IPv4, one of IPv6, or both")
 	f.StringVar(&o.instance.NodeName, "node-name", o.instance.NodeName, "name of this machine's Node")
+	f.StringVar(&o.instance.CNIConfDir, "cni-conf-dir", "", "directory of CNI's configuration, /etc/cni/net.d say: connect Pods by CNI plugins in place of the bridge")
+	f.StringVar(&o.instance.CNIBinDir, "cni-bin-dir", o.instance.CNIBinDir, "directory of CNI's plugins")
 	f.StringVar(&o.instance.LogLevel, "log-level", o.instance.LogLevel, "debug, info, warn or error")
 	f.StringVar(&o.instance.LogFormat, "log-format", o.instance.LogFormat, "text or json")
 	addAPIFlags(f, &o.instance.API)

@@ -15,11 +15,11 @@ import (
 // cni is the way of the host's own network plugins.
 type cni struct{ confDir, binDir string }
 
-// configured tells whether the host has a CNI configuration now; it is asked anew for every sandbox.
+// wanted tells whether CNI is to connect sandboxes.
+func (c *cni) wanted() bool { return c.confDir != "" }
+
+// configured tells whether there is a CNI configuration now.
 func (c *cni) configured() bool {
-	if c.confDir == "" {
-		return false
-	}
 	entries, err := os.ReadDir(c.confDir)
 	if err != nil {
 		return false
@@ -100,7 +100,7 @@ func (n *Network) setupCNI(ctx context.Context, sb Sandbox) (Result, error) {
 	return result, n.ledger.keep(&withIPs)
 }
 
-// teardownCNI undoes by the configuration of now. Where the host's is gone there is nothing to ask: the namespace takes
+// teardownCNI undoes by the configuration of now. Where it is gone there is nothing to ask: the namespace takes
 // the interfaces along.
 func (n *Network) teardownCNI(ctx context.Context, rec *record, netns string) error {
 	if !n.cni.configured() {

@@ -22,7 +22,7 @@ type Config struct {
 	PodCIDRs []string
 	// StateDir remembers addresses.
 	StateDir string
-	// CNIConfDir and CNIBinDir are CNI's directories. A configuration in the first takes the bridge's place.
+	// CNIConfDir and CNIBinDir are CNI's directories. With the first set, CNI takes the bridge's place.
 	CNIConfDir, CNIBinDir string
 	// TakeDown leaves the host as it is until a sandbox is to be connected: what is to be taken down need not fit it.
 	TakeDown bool
@@ -76,8 +76,7 @@ type Network struct {
 	condition error
 }
 
-// New prepares the host: bridge, table and forwarding. With a CNI configuration on the host, it leaves all that be
-// until a Pod needs it. A network that overlaps one of the host's routes is refused before anything is changed.
+// New prepares the host: bridge, table and forwarding, none of it where CNI does the work. A network that overlaps one of the host's routes is refused before anything is changed.
 func New(ctx context.Context, cfg Config) (*Network, error) {
 	n := &Network{config: cfg, cni: &cni{confDir: cfg.CNIConfDir, binDir: cfg.CNIBinDir}}
 	for _, text := range cfg.PodCIDRs {
@@ -91,7 +90,7 @@ func New(ctx context.Context, cfg Config) (*Network, error) {
 	if n.ledger, err = openLedger(cfg.StateDir, n.prefixes); err != nil {
 		return nil, err
 	}
-	if cfg.TakeDown || n.cni.configured() {
+	if cfg.TakeDown || n.cni.wanted() {
 		return n, nil
 	}
 	return n, n.ensureBridge(ctx)
@@ -99,7 +98,7 @@ func New(ctx context.Context, cfg Config) (*Network, error) {
 
 // Status is nil when sandboxes can be connected, and otherwise says what the host lacks.
 func (n *Network) Status() error {
-	if n.cni.configured() {
+	if n.cni.wanted() {
 		return n.cni.status()
 	}
 	n.mu.Lock()
@@ -143,7 +142,7 @@ func (n *Network) Setup(ctx context.Context, sb Sandbox) (Result, error) {
 	}
 	var result Result
 	var err error
-	if n.cni.configured() {
+	if n.cni.wanted() {
 		result, err = n.setupCNI(ctx, sb)
 	} else {
 		result, err = n.setupBridge(ctx, sb)

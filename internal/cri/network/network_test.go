@@ -371,15 +371,21 @@ func TestCNI(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	n := start(t, cfg)
+	sb := sandbox(t, "pod")
+	if _, err := n.Setup(t.Context(), sb); err == nil || !strings.Contains(err.Error(), cfg.CNIConfDir) {
+		t.Errorf("set up without a configuration: %v", err)
+	}
+	if n.Status() == nil {
+		t.Error("the network is ready without a configuration")
+	}
 	conf := `{"cniVersion":"1.0.0","name":"mock","plugins":[{"type":"mock"}]}`
 	if err := os.WriteFile(filepath.Join(cfg.CNIConfDir, "10-mock.conflist"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n := start(t, cfg)
 	if err := n.Status(); err != nil {
 		t.Error(err)
 	}
-	sb := sandbox(t, "pod")
 	if res := setup(t, n, sb); len(res.IPs) != 1 || res.IPs[0].String() != "10.239.1.7" {
 		t.Errorf("addresses %v", res.IPs)
 	}
@@ -396,7 +402,7 @@ func TestCNI(t *testing.T) {
 		}
 	}
 	if _, err := netlink.LinkByName(cfg.Bridge); err == nil {
-		t.Error("a bridge was made though CNI is configured")
+		t.Error("a bridge was made though CNI was asked for")
 	}
 }
 
