@@ -16,6 +16,10 @@ import (
 // ErrClosed is what calls give once the monitor cannot be reached.
 var ErrClosed = errors.New("connection to monitor lost")
 
+// ErrFormat is a monitor that cannot read a request: it is of a version of Mayfly with other launch programs, from
+// before an upgrade, and runs on for as long as its Pod does.
+var ErrFormat = errors.New("the pod's monitor is of another version of mayfly and does not read this one's format: delete the pod and make it again")
+
 // Client is a connection to a monitor.
 type Client struct {
 	socket *net.UnixConn
@@ -261,6 +265,8 @@ func replyError(b wire.ReplyBody) error {
 		return &StartError{Call: b.Call, Note: b.Note, Err: b.Errno}
 	case b.Errno == unix.ESRCH:
 		return os.ErrProcessDone
+	case b.Errno == unix.EBADMSG:
+		return ErrFormat
 	}
 	return b.Errno
 }
