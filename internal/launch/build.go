@@ -158,8 +158,17 @@ func (b *Builder) Fail(errno syscall.Errno, note string) { b.Must(OpFail, note, 
 
 // OrSkip adds a call whose failure skips the calls that rest adds.
 func (b *Builder) OrSkip(rest func(slot Arg), nr uint32, note string, args ...Arg) {
+	b.orSkip(Else, rest, nr, note, args)
+}
+
+// IfFound adds a call that skips the calls that rest adds when it fails for lack of the file; it must not fail otherwise.
+func (b *Builder) IfFound(rest func(slot Arg), nr uint32, note string, args ...Arg) {
+	b.orSkip(Find, rest, nr, note, args)
+}
+
+func (b *Builder) orSkip(policy Policy, rest func(slot Arg), nr uint32, note string, args []Arg) {
 	slot := b.NewSlot()
-	b.add(Call{Nr: nr, Policy: Else, Skip: 1, Slot: uint16(slot.Value), Note: note}, args)
+	b.add(Call{Nr: nr, Policy: policy, Skip: 1, Slot: uint16(slot.Value), Note: note}, args)
 	at := len(b.p.Calls)
 	b.add(Call{Nr: OpSkip, Policy: Else}, nil)
 	rest(slot)

@@ -31,19 +31,18 @@ func runChild(j *job) {
 			if c.slot != 0 {
 				*(*uintptr)(unsafe.Add(j.slots, uintptr(c.slot)*8)) = r
 			}
-			if Policy(c.policy) == Else {
-				i += uintptr(c.skip)
-			}
+			i += uintptr(c.skip)
 			continue
 		}
-		switch Policy(c.policy) {
-		case Must:
+		lack := errno == uintptr(syscall.ENOENT) || errno == uintptr(syscall.ENOTDIR)
+		switch policy := Policy(c.policy); {
+		case policy == Must, policy == Find && !lack:
 			j.report.failed = i + 1
 			j.report.errno = errno
 			for {
 				rawSyscall(syscall.SYS_EXIT_GROUP, 127, 0, 0, 0, 0, 0)
 			}
-		case Try:
+		case policy == Try:
 			if j.remembered == 0 || j.remembered == uintptr(syscall.ENOENT) || j.remembered == uintptr(syscall.ENOTDIR) {
 				j.remembered = errno
 			}

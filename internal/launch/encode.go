@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	version = 2
+	version = 3
 	maxNote = 8192
 	// namespaces are the clone flags that a program may set.
 	namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC |
@@ -149,7 +149,7 @@ func (p *Program) validateCall(i int) error {
 	switch {
 	case c.Nr >= OpEqual && c.Nr >= opEnd, c.Nr > 4096 && c.Nr < OpEqual:
 		return fmt.Errorf("number %#x", c.Nr)
-	case c.Policy > Try, c.Skip != 0 && c.Policy != Else, c.Policy == Else && c.Skip == 0:
+	case c.Policy > Find, c.Policy.skips() != (c.Skip != 0):
 		return fmt.Errorf("policy %d skips %d", c.Policy, c.Skip)
 	case i+1+int(c.Skip) > len(p.Calls):
 		return errors.New("skips past the end")

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var policyNames = [...]string{Must: "must", May: "may", Else: "else", Try: "try"}
+var policyNames = [...]string{Must: "must", May: "may", Else: "else", Try: "try", Find: "find"}
 
 var fileNames = [...]string{
 	FileStdin: "stdin", FileStdout: "stdout", FileStderr: "stderr",
@@ -46,7 +46,7 @@ func (p *Program) printCall(b *strings.Builder, i int) {
 	if int(c.Policy) < len(policyNames) {
 		policy = policyNames[c.Policy]
 	}
-	if c.Policy == Else {
+	if c.Policy.skips() {
 		policy += fmt.Sprintf("+%d", c.Skip)
 	}
 	fmt.Fprintf(b, "%4d %-6s ", i, policy)

@@ -73,7 +73,12 @@ const (
 	// Try goes on when the call fails and remembers the most telling error for OpFail;
 	// a lack of the file (ENOENT, ENOTDIR) tells less than anything else.
 	Try
+	// Find is Else, but lets only a lack of the file pass: any other failure ends the launch.
+	Find
 )
+
+// skips tells whether a call's success skips others.
+func (p Policy) skips() bool { return p == Else || p == Find }
 
 // Calls that are no system calls.
 const (

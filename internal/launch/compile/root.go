@@ -130,12 +130,13 @@ func (c *compiler) sealRoot(spec *specs.Spec) error {
 	return nil
 }
 
-// hidePaths covers paths with nothing, or makes them read-only. Those that do not exist need neither.
+// hidePaths covers paths with nothing, or makes them read-only. Those that do not exist need neither;
+// one that cannot be looked at for another reason, behind a symbolic link say, fails the start.
 func (c *compiler) hidePaths(l *specs.Linux) {
 	how := c.how(unix.O_PATH, 0, noSymlinks)
 	for _, p := range l.ReadonlyPaths {
 		note := "make " + p + " read-only"
-		c.OrSkip(func(at launch.Arg) {
+		c.IfFound(func(at launch.Arg) {
 			tree := c.Keep(unix.SYS_OPEN_TREE, note, at, c.Text(""), launch.Int(unix.AT_EMPTY_PATH|unix.AT_RECURSIVE|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC))
 			c.setattr(tree, attr{set: unix.MOUNT_ATTR_RDONLY}, true, note)
 			c.moveMount(tree, at, note)
@@ -163,7 +164,7 @@ func (c *compiler) null(how launch.Arg) launch.Arg {
 
 func (c *compiler) mask(p string, null, how launch.Arg) {
 	note := "mask " + p
-	c.OrSkip(func(at launch.Arg) {
+	c.IfFound(func(at launch.Arg) {
 		tree := c.Keep(unix.SYS_OPEN_TREE, note, null, c.Text(""), launch.Int(unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC))
 		// A file takes /dev/null; a directory refuses it and takes an empty one.
 		c.Else(2, unix.SYS_MOVE_MOUNT, note, tree, c.Text(""), at, c.Text(""), launch.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))

@@ -147,6 +147,18 @@ func TestEscape(t *testing.T) {
 		"dev is a link":  {func(root string, _ *specs.Spec) { link(t, root, "dev", outside) }, 0},
 		"proc is a link": {func(root string, _ *specs.Spec) { link(t, root, "proc", "/bin") }, syscall.ELOOP},
 		"sys is a link":  {func(root string, _ *specs.Spec) { link(t, root, "sys", outside) }, syscall.ELOOP},
+		"masked behind a link": {func(root string, s *specs.Spec) {
+			link(t, root, "secret", "etc")
+			s.Linux.MaskedPaths = append(s.Linux.MaskedPaths, "/secret/passwd")
+		}, syscall.ELOOP},
+		"read-only behind a link": {func(root string, s *specs.Spec) {
+			link(t, root, "secret", "etc")
+			s.Linux.ReadonlyPaths = append(s.Linux.ReadonlyPaths, "/secret/passwd")
+		}, syscall.ELOOP},
+		"masked that is not there": {func(_ string, s *specs.Spec) {
+			s.Linux.MaskedPaths = append(s.Linux.MaskedPaths, "/no/where", "/bin/busybox/x")
+			s.Linux.ReadonlyPaths = append(s.Linux.ReadonlyPaths, "/no/where", "/bin/busybox/x")
+		}, 0},
 		"target climbs": {func(root string, s *specs.Spec) {
 			link(t, root, "up", "../../../../.."+outside)
 			mountAt(s, outside, "/up/x")
