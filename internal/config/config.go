@@ -42,6 +42,8 @@ type Instance struct {
 	NodeName string
 	// CNIConfDir asks for CNI plugins, which are in CNIBinDir, in place of the bridge.
 	CNIConfDir, CNIBinDir string
+	// ImageGCHigh and ImageGCLow, in percent of the disk, say when unused images are removed, and when that ends.
+	ImageGCHigh, ImageGCLow int
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel, LogFormat string
 	// API holds what the API server may be told besides.
@@ -66,14 +68,16 @@ type API struct {
 // Default is the one instance that a machine with a single Mayfly has.
 func Default() Instance {
 	return Instance{
-		DataDir:   fromEnv(DataDirEnv, "/var/lib/mayfly"),
-		RunDir:    fromEnv(RunDirEnv, "/run/mayfly"),
-		Listen:    "127.0.0.1:6443",
-		PodCIDRs:  []string{"10.88.0.0/16"},
-		NodeName:  defaultNodeName(),
-		CNIBinDir: "/opt/cni/bin",
-		LogLevel:  "info",
-		LogFormat: "text",
+		DataDir:     fromEnv(DataDirEnv, "/var/lib/mayfly"),
+		RunDir:      fromEnv(RunDirEnv, "/run/mayfly"),
+		Listen:      "127.0.0.1:6443",
+		PodCIDRs:    []string{"10.88.0.0/16"},
+		NodeName:    defaultNodeName(),
+		CNIBinDir:   "/opt/cni/bin",
+		ImageGCHigh: 85,
+		ImageGCLow:  80,
+		LogLevel:    "info",
+		LogFormat:   "text",
 	}
 }
 
@@ -140,6 +144,9 @@ func (i Instance) Validate() error {
 	}
 	if info, err := os.Stat(i.CNIConfDir); i.CNIConfDir != "" && (err != nil || !info.IsDir()) {
 		errs = append(errs, fmt.Errorf("--cni-conf-dir %s is not a directory: make it, or leave the flag out to have Pods on Mayfly's own bridge", i.CNIConfDir))
+	}
+	if i.ImageGCLow < 1 || i.ImageGCHigh > 100 || i.ImageGCLow >= i.ImageGCHigh {
+		errs = append(errs, fmt.Errorf("--image-gc-low-threshold %d and --image-gc-high-threshold %d must be percentages, the first below the second", i.ImageGCLow, i.ImageGCHigh))
 	}
 	return errors.Join(errs...)
 }

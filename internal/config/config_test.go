@@ -14,7 +14,7 @@ func TestDefault(t *testing.T) {
 	got.NodeName = "machine"
 	want := Instance{
 		DataDir: "/var/lib/mayfly", RunDir: "/run/mayfly", Listen: "127.0.0.1:6443", PodCIDRs: []string{"10.88.0.0/16"},
-		NodeName: "machine", CNIBinDir: "/opt/cni/bin", LogLevel: "info", LogFormat: "text",
+		NodeName: "machine", CNIBinDir: "/opt/cni/bin", ImageGCHigh: 85, ImageGCLow: 80, LogLevel: "info", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -48,6 +48,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"node name":   {func(i *Instance) { i.NodeName = "UPPER" }, "--node-name"},
 		"one dir":     {func(i *Instance) { i.RunDir = i.DataDir }, "--run-dir"},
 		"cni":         {func(i *Instance) { i.CNIConfDir = "/nowhere" }, "--cni-conf-dir /nowhere"},
+		"image gc":    {func(i *Instance) { i.ImageGCHigh = 80 }, "--image-gc-high-threshold"},
 		"long dir":    {func(i *Instance) { i.RunDir = "/" + strings.Repeat("a", 100) }, "shorter"},
 	} {
 		t.Run(name, func(t *testing.T) {

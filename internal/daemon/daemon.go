@@ -170,6 +170,8 @@ func (d *daemon) assembleClients() (err error) {
 		LogDir:          filepath.Join(d.instance.DataDir, "logs"),
 		CgroupRoot:      d.instance.CgroupRoot(),
 		PodCIDR:         d.instance.PodCIDRs[0],
+		ImageGCHigh:     d.instance.ImageGCHigh,
+		ImageGCLow:      d.instance.ImageGCLow,
 	})
 	return err
 }

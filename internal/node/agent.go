@@ -7,7 +7,7 @@
 //	pods.go      the Pods of this node: from the watch to one pod.Worker each, and what to do with strangers
 //	register.go  the Node object, its status; lease.go its heartbeat
 //	objects.go   ConfigMaps, Secrets, tokens and RuntimeClasses that Pods refer to
-//	rotate.go    keeping logs small
+//	rotate.go    keeping logs small; images.go keeping images few
 //
 // Then pod/ for one Pod's life, status/ for what is told about it, and server/ for exec, attach, logs and the rest of
 // the kubelet API.
@@ -127,6 +127,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { a.keepLease(ctx); return nil })
 	group.Go(func() error { return a.pods.run(ctx, sync.OnceFunc(waits.Done)) })
 	group.Go(func() error { a.keepLogsSmall(ctx); return nil })
+	group.Go(func() error { a.keepImagesFew(ctx, recorder); return nil })
 	if a.cfg.Server != nil {
 		group.Go(func() error { return a.serve(ctx) })
 	}

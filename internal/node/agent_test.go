@@ -52,7 +52,7 @@ func newWorld(t *testing.T, objects ...*corev1.Pod) *world {
 		w.told = append(w.told, event.Reason+" "+event.Message)
 		return true, event, nil
 	})
-	w.cfg = Config{NodeName: "n1", RuntimeEndpoint: "fake", RootDir: t.TempDir(), LogDir: t.TempDir(), Address: "192.0.2.9", CgroupRoot: "/mf", Version: "v1"}
+	w.cfg = Config{NodeName: "n1", RuntimeEndpoint: "fake", RootDir: t.TempDir(), LogDir: t.TempDir(), Address: "192.0.2.9", CgroupRoot: "/mf", Version: "v1", ImageGCHigh: defaultGCHigh, ImageGCLow: defaultGCLow}
 	for _, p := range objects {
 		w.create(p)
 	}
@@ -474,6 +474,19 @@ func TestMissingObject(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestImagesAreCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simplePod())
+		w.stop()
+		w.rt.images["idle"], w.rt.images["kept"] = &runtimev1.Image{Id: "sha256:idle"}, &runtimev1.Image{Id: "sha256:kept", Pinned: true}
+		w.cfg.ImageGCHigh, w.cfg.ImageGCLow = 0, 0 // any disk is too full
+		w.start()
+		w.wait(6 * time.Minute)
+		w.wantLog("run p", "create app 0", "start app", "remove image sha256:idle")
+		w.wantEvent("ImageGCFailed the disk of the images is too full")
+	})
 }
 
 func TestDeletion(t *testing.T) {

@@ -40,6 +40,9 @@ type Config struct {
 	// LogMaxSize and LogMaxFiles bound a container's logs; 10 MiB and 5 if 0.
 	LogMaxSize  int64
 	LogMaxFiles int
+	// ImageGCHigh is the use of the images' disk, in percent, from which on unused images are removed; ImageGCLow is
+	// what it is brought down to. 85 and 80 if 0; 100 never removes.
+	ImageGCHigh, ImageGCLow int
 	// Server is the kubelet port for a real control plane; nil for none.
 	Server *ServerConfig
 }
@@ -60,6 +63,8 @@ const (
 	defaultShares   = 64
 	defaultLogSize  = 10 << 20
 	defaultLogFiles = 5
+	defaultGCHigh   = 85
+	defaultGCLow    = 80
 )
 
 // complete fills in defaults and names what is missing.
@@ -83,6 +88,12 @@ func (c *Config) complete() error {
 	}
 	if c.LogMaxFiles == 0 {
 		c.LogMaxFiles = defaultLogFiles
+	}
+	if c.ImageGCHigh == 0 {
+		c.ImageGCHigh = defaultGCHigh
+	}
+	if c.ImageGCLow == 0 {
+		c.ImageGCLow = defaultGCLow
 	}
 	return nil
 }

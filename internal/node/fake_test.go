@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ type fakeContainer struct {
 func newFakeRuntime(images ...string) *fakeRuntime {
 	f := &fakeRuntime{images: map[string]*runtimev1.Image{}, refuse: map[string]error{}, execs: map[string]int32{}}
 	for _, name := range images {
-		f.images[name] = &runtimev1.Image{Id: "sha256:" + name, RepoTags: []string{name}, Size: 42}
+		f.images[name] = &runtimev1.Image{Id: "sha256:" + name, RepoTags: []string{"docker.io/library/" + name}, Size: 42}
 	}
 	return f
 }
@@ -354,6 +355,24 @@ func (f *fakeRuntime) ImageStatus(_ context.Context, r *runtimev1.ImageStatusReq
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return &runtimev1.ImageStatusResponse{Image: f.images[strings.TrimPrefix(r.GetImage().GetImage(), "sha256:")]}, nil
+}
+
+func (f *fakeRuntime) ListImages(context.Context, *runtimev1.ListImagesRequest) (*runtimev1.ListImagesResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &runtimev1.ListImagesResponse{Images: slices.Collect(maps.Values(f.images))}, nil
+}
+
+func (f *fakeRuntime) RemoveImage(_ context.Context, r *runtimev1.RemoveImageRequest) (*runtimev1.RemoveImageResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.call("remove image %s", r.GetImage().GetImage())
+	maps.DeleteFunc(f.images, func(_ string, img *runtimev1.Image) bool { return img.GetId() == r.GetImage().GetImage() })
+	return &runtimev1.RemoveImageResponse{}, nil
+}
+
+func (f *fakeRuntime) ImageFsInfo(context.Context, *runtimev1.ImageFsInfoRequest) (*runtimev1.ImageFsInfoResponse, error) {
+	return &runtimev1.ImageFsInfoResponse{ImageFilesystems: []*runtimev1.FilesystemUsage{{FsId: &runtimev1.FilesystemIdentifier{Mountpoint: "/"}}}}, nil
 }
 
 func (f *fakeRuntime) PullImage(_ context.Context, r *runtimev1.PullImageRequest) (*runtimev1.PullImageResponse, error) {

@@ -33,11 +33,9 @@ func readMachine(dir string) (machine, error) {
 		return m, fmt.Errorf("read memory size: %w", err)
 	}
 	m.memory = int64(sys.Totalram) * int64(sys.Unit)
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return m, fmt.Errorf("read disk size: %w", err)
+	if m.disk, _, err = diskSpace(dir); err != nil {
+		return m, err
 	}
-	m.disk = int64(fs.Blocks) * fs.Bsize
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err != nil {
 		return m, fmt.Errorf("read kernel version: %w", err)

@@ -120,6 +120,14 @@ func TestPull(t *testing.T) {
 	if len(steps) == 0 {
 		t.Error("no progress was told")
 	}
+	load(t, s, small(t, "by hand"), "imported")
+	pinned := map[string]bool{}
+	for _, listed := range s.list("") {
+		pinned[listed.GetId()] = listed.GetPinned()
+	}
+	if len(pinned) != 2 || pinned[id] {
+		t.Errorf("what was imported, and it alone, is pinned: %v", pinned)
+	}
 	byDigest := newStore(t)
 	if id := pullNow(t, byDigest, h.ref("team/busybox@"+digest.String())); id != got.ID {
 		t.Errorf("by digest: %s", id)

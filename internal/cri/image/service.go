@@ -84,11 +84,7 @@ func (s *Store) ImageStatus(_ context.Context, r *runtimev1.ImageStatusRequest) 
 func (s *Store) describeCRI(e *entry) *runtimev1.Image {
 	img := &runtimev1.Image{Id: e.id, Size: uint64(e.size), Spec: &runtimev1.ImageSpec{Image: e.id}}
 	img.RepoTags, img.RepoDigests = split(e.sortedNames())
-	for _, name := range s.config.Pinned {
-		if _, ok := e.names[name]; ok {
-			img.Pinned = true
-		}
-	}
+	img.Pinned = len(img.RepoDigests) == 0 // it came by import, and no registry would bring it back
 	user, _, _ := strings.Cut(e.spec.Config.User, ":")
 	if uid, err := strconv.ParseInt(user, 10, 64); err == nil {
 		img.Uid = &runtimev1.Int64Value{Value: uid}

@@ -50,8 +50,6 @@ type Config struct {
 	// RegistryConfigDir holds a directory per registry with a hosts.toml as containerd's, for mirrors, plain HTTP
 	// and certificates. It need not exist.
 	RegistryConfigDir string
-	// Pinned are images that the CRI reports as not to be collected.
-	Pinned []string
 	// LockWait is how long New waits for another process to leave the store; zero is three seconds.
 	LockWait time.Duration
 }
