@@ -56,6 +56,8 @@ func (s *spawner) add(j job) {
 
 func (s *spawner) run() {
 	runtime.LockOSThread()
+	// Handed on to all that is started from this thread, which may have inherited another.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, usualSlack, 0, 0, 0)
 	for {
 		hush(s.wake)
 		s.mu.Lock()

@@ -260,3 +260,18 @@ func TestStopAtStart(t *testing.T) {
 		}
 	}
 }
+
+// TestFreshContainer: what every container has mounted leaves no trace in its own layer, and it gets the kernel's usual
+// timer slack whatever its monitor has.
+func TestFreshContainer(t *testing.T) {
+	f := newFixture(t)
+	pod, config := f.pod("web")
+	id := f.run(pod, config, "app")
+	if got := f.exec(id, "sh", "-c", "cat /proc/self/timerslack_ns; cat /proc/1/timerslack_ns; touch /mine"); got != "50000\n50000\n" {
+		t.Errorf("timer slack %q", got)
+	}
+	entries, err := os.ReadDir(filepath.Join(f.cfg.RootDir, "containers", id, "upper"))
+	if err != nil || len(entries) != 1 || entries[0].Name() != "mine" {
+		t.Errorf("own layer holds %v, %v", entries, err)
+	}
+}

@@ -73,7 +73,7 @@ func (s *Service) prepare(ctx context.Context, c *Container, box *sandbox.Sandbo
 		return err
 	}
 	dir := s.dir(c.ID)
-	for _, d := range []string{dir, filepath.Join(dir, "rootfs"), filepath.Join(dir, "upper"), filepath.Join(dir, "work")} {
+	for _, d := range []string{dir, filepath.Join(dir, "upper"), filepath.Join(dir, "work")} {
 		if err := os.Mkdir(d, 0o755); err != nil {
 			return fmt.Errorf("make container directory: %w", err)
 		}
@@ -116,8 +116,7 @@ func (s *Service) specify(c *Container, box *sandbox.Sandbox, img image.Image, v
 	if err != nil {
 		return err
 	}
-	dir := s.dir(c.ID)
-	built.Root.Path = filepath.Join(dir, "rootfs")
+	built.Root.Path = s.rootfs()
 	c.spec, c.record.User.Message = built, user
 	return s.keepSpec(c.ID, built)
 }
@@ -125,12 +124,8 @@ func (s *Service) specify(c *Container, box *sandbox.Sandbox, img image.Image, v
 // keepSpec writes the specification for a later life of the runtime, and for people.
 func (s *Service) keepSpec(id string, built *specs.Spec) error {
 	content, err := json.Marshal(built)
-	path := filepath.Join(s.dir(id), "config.json")
-	if err == nil {
-		err = os.WriteFile(path+".new", content, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
+	if err == nil { // torn by a crash, it belongs to no container: the record follows it
+		err = os.WriteFile(filepath.Join(s.dir(id), "config.json"), content, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("keep specification: %w", err)

@@ -57,7 +57,8 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg, store: store, byID: map[string]*Container{}, names: map[string]string{}}, nil
+	s := &Service{cfg: cfg, store: store, byID: map[string]*Container{}, names: map[string]string{}}
+	return s, s.makeScaffold()
 }
 
 // Close leaves every container as it is.

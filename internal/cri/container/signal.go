@@ -77,27 +77,10 @@ func realTime(name string) (int, bool) {
 	return 0, false
 }
 
-// stopSignalEnum finds the CRI's name of a signal.
+// stopSignalEnum is the CRI's name of a signal. Those of the real-time signals are in the order of their numbers.
 func stopSignalEnum(number int) runtimev1.Signal {
-	for value := range runtimev1.Signal_name {
-		s := runtimev1.Signal(value)
-		if s == runtimev1.Signal_SIGNAL_SIGCLD || s == runtimev1.Signal_SIGNAL_SIGIOT || s == runtimev1.Signal_SIGNAL_SIGPOLL || s == runtimev1.Signal_SIGNAL_RUNTIME_DEFAULT {
-			continue
-		}
-		if n, err := parseSignal(enumName(s)); err == nil && n == number {
-			return preferMin(s, number)
-		}
+	if number >= rtmin && number <= rtmax {
+		return runtimev1.Signal_SIGNAL_SIGRTMIN + runtimev1.Signal(number-rtmin)
 	}
-	return runtimev1.Signal_SIGNAL_RUNTIME_DEFAULT
-}
-
-// preferMin settles the two names that a real-time signal in the middle has.
-func preferMin(s runtimev1.Signal, number int) runtimev1.Signal {
-	if number <= rtmin || number >= rtmax {
-		return s
-	}
-	if v, ok := runtimev1.Signal_value[fmt.Sprintf("SIGNAL_SIGRTMINPLUS%d", number-rtmin)]; ok {
-		return runtimev1.Signal(v)
-	}
-	return s
+	return runtimev1.Signal(runtimev1.Signal_value["SIGNAL_"+unix.SignalName(unix.Signal(number))])
 }

@@ -111,7 +111,7 @@ func (s *Service) compile(c *Container, built *specs.Spec, group *cgroup.Group) 
 	dir := s.dir(c.ID)
 	return compile.Container(built, compile.Options{
 		Overlay: &compile.Overlay{
-			Lower: c.snapshot().Lower, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"), Volatile: true,
+			Lower: append(slices.Clone(c.snapshot().Lower), s.scaffold()), Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"), Volatile: true,
 		},
 		CgroupDirs: group.Dirs(), Filters: &s.filters,
 	})

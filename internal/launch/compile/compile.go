@@ -51,11 +51,15 @@ type compiler struct {
 	// users is the user namespace, nil for the host's; nodes are its devices by path.
 	users *users
 	nodes map[string]launch.Arg
+	// fresh holds the roots of file systems that only this program has written to, by path.
+	fresh map[string]launch.Arg
 	// bounded says that the bounding set is done.
 	bounded bool
 }
 
-func newCompiler() *compiler { return &compiler{Builder: launch.NewBuilder()} }
+func newCompiler() *compiler {
+	return &compiler{Builder: launch.NewBuilder(), fresh: map[string]launch.Arg{}}
+}
 
 // file opens a file that travels with the program.
 func (c *compiler) file(path string, flags int) (launch.Arg, error) {

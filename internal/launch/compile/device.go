@@ -95,7 +95,9 @@ func (c *compiler) device(d device, dirs map[string]launch.Arg) error {
 		dirs[path.Dir(d.path)] = dir
 	}
 	name := c.Text(path.Base(d.path))
-	c.May(unix.SYS_UNLINKAT, note, dir, name, launch.Int(0))
+	if _, fresh := c.fresh[path.Dir(d.path)]; !fresh {
+		c.May(unix.SYS_UNLINKAT, note, dir, name, launch.Int(0))
+	}
 	c.Must(unix.SYS_MKNODAT, note, dir, name, launch.Int(int(kind|d.mode)), launch.Int(int(unix.Mkdev(uint32(d.major), uint32(d.minor)))))
 	if d.uid != 0 || d.gid != 0 {
 		c.Must(unix.SYS_FCHOWNAT, note, dir, name, launch.Int(int(d.uid)), launch.Int(int(d.gid)), launch.Int(unix.AT_SYMLINK_NOFOLLOW))

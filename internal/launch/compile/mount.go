@@ -123,6 +123,7 @@ func (c *compiler) mount(m specs.Mount, s source, opt Options) error {
 		resolve = noSymlinks
 	}
 	at := c.ensureDirBy(m.Destination, resolve, note)
+	c.cover(m.Destination)
 	if s.system != nil {
 		c.moveMount(*s.system, at, note)
 		return nil
@@ -140,6 +141,9 @@ func (c *compiler) mount(m specs.Mount, s source, opt Options) error {
 		return fmt.Errorf("tmpcopyup: %w", ErrUnsupported)
 	}
 	c.Must(unix.SYS_MOUNT, note, c.Text(m.Source), c.Text("."), c.Text(m.Type), launch.Int(o.flags), c.Text(data))
+	if m.Type == "tmpfs" {
+		c.startFresh(m.Destination, note)
+	}
 	if p := o.propagation; !p.empty() || !o.recAttr.empty() {
 		on := c.ensureDirBy(m.Destination, resolve, note)
 		c.setattr(on, o.recAttr, true, note)
@@ -156,6 +160,7 @@ func (c *compiler) bind(m specs.Mount, s source) {
 	} else {
 		at = c.ensureFile(m.Destination, note)
 	}
+	c.cover(m.Destination)
 	c.moveMount(s.tree, at, note)
 }
 
@@ -196,6 +201,7 @@ func (c *compiler) mountCgroup(m specs.Mount, s source, o mountOptions, note str
 		return
 	}
 	c.Must(unix.SYS_MOUNT, note, c.Text("tmpfs"), c.Text("."), c.Text("tmpfs"), launch.Int(o.flags&^unix.MS_RDONLY), c.Text("mode=755"))
+	c.startFresh(m.Destination, note)
 	for _, t := range s.trees {
 		c.moveMount(t.tree, c.ensureDir(path.Join(m.Destination, t.name), note), note)
 		if strings.Contains(t.name, ",") { // cpu,cpuacct is found under either name

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"maps"
 	"path"
 	"strings"
 
@@ -31,6 +32,13 @@ func (c *compiler) ensureDir(p, note string) launch.Arg { return c.ensureDirBy(p
 
 func (c *compiler) ensureDirBy(p string, resolve int, note string) launch.Arg {
 	p = path.Clean("/" + p)
+	if dir, ok := c.fresh[p]; ok {
+		return dir
+	}
+	if dir, ok := c.fresh[path.Dir(p)]; ok {
+		c.May(unix.SYS_MKDIRAT, note, dir, c.Text(path.Base(p)), launch.Int(0o755))
+		return c.openFresh(dir, p, unix.O_DIRECTORY, note)
+	}
 	slot := c.NewSlot()
 	how := c.how(unix.O_PATH|unix.O_DIRECTORY, 0, resolve)
 	if p == "/" {
@@ -42,6 +50,11 @@ func (c *compiler) ensureDirBy(p string, resolve int, note string) launch.Arg {
 		c.KeepIn(slot, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
 	}, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
 	return slot
+}
+
+// openFresh opens what the program itself has put into a fresh file system.
+func (c *compiler) openFresh(dir launch.Arg, p string, flags int, note string) launch.Arg {
+	return c.Keep(unix.SYS_OPENAT, note, dir, c.Text(path.Base(p)), launch.Int(flags|unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC))
 }
 
 // makeDirs makes a directory and its parents, each in what its parent resolves to. Where links
@@ -70,6 +83,10 @@ func (c *compiler) makeDirs(p string, how launch.Arg, links bool, note string) {
 // would keep its mount from becoming read-only.
 func (c *compiler) ensureFile(p, note string) launch.Arg {
 	p = path.Clean("/" + p)
+	if dir, ok := c.fresh[path.Dir(p)]; ok {
+		c.May(unix.SYS_MKNODAT, note, dir, c.Text(path.Base(p)), launch.Int(unix.S_IFREG|0o644), launch.Int(0))
+		return c.openFresh(dir, p, 0, note)
+	}
 	slot := c.NewSlot()
 	how := c.how(unix.O_PATH, 0, inRoot)
 	c.ElseKeep(slot, func() {
@@ -80,4 +97,19 @@ func (c *compiler) ensureFile(p, note string) launch.Arg {
 		c.KeepIn(slot, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
 	}, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
 	return slot
+}
+
+// startFresh notes that a file system was just mounted that nobody has put anything into: in it, names are made where
+// they are wanted and not looked for first.
+func (c *compiler) startFresh(p, note string) {
+	p = path.Clean("/" + p)
+	c.fresh[p] = c.Keep(unix.SYS_OPENAT2, note, c.openArgs(p, c.how(unix.O_PATH|unix.O_DIRECTORY, 0, inRoot))...)
+}
+
+// cover notes that something is mounted on a path: what was fresh there is out of sight.
+func (c *compiler) cover(p string) {
+	p = path.Clean("/" + p)
+	maps.DeleteFunc(c.fresh, func(dir string, _ launch.Arg) bool {
+		return dir == p || strings.HasPrefix(dir, strings.TrimSuffix(p, "/")+"/")
+	})
 }
