@@ -26,8 +26,17 @@ func SetNode(n *corev1.Node) {
 	}
 }
 
-// SetSecret makes a secret without a type an opaque one.
-func SetSecret(s *corev1.Secret) { fill(&s.Type, corev1.SecretTypeOpaque) }
+// SetSecret makes a secret without a type an opaque one, and data of its stringData, which nobody gets to read.
+func SetSecret(s *corev1.Secret) {
+	fill(&s.Type, corev1.SecretTypeOpaque)
+	if len(s.StringData) > 0 && s.Data == nil {
+		s.Data = make(map[string][]byte, len(s.StringData))
+	}
+	for key, value := range s.StringData {
+		s.Data[key] = []byte(value)
+	}
+	s.StringData = nil
+}
 
 // SetResourceQuota rounds the quantities of a quota.
 func SetResourceQuota(q *corev1.ResourceQuota) {

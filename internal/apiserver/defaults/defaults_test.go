@@ -118,6 +118,22 @@ func TestClusterKinds(t *testing.T) {
 	}
 }
 
+func TestSecretTakesStringData(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after corev1.Secret
+	}{
+		"alone":  {corev1.Secret{StringData: map[string]string{"a": "1"}}, corev1.Secret{Data: map[string][]byte{"a": []byte("1")}}},
+		"over":   {corev1.Secret{Data: map[string][]byte{"a": []byte("0"), "b": []byte("2")}, StringData: map[string]string{"a": "1"}}, corev1.Secret{Data: map[string][]byte{"a": []byte("1"), "b": []byte("2")}}},
+		"absent": {corev1.Secret{}, corev1.Secret{}},
+	} {
+		c.after.Type = corev1.SecretTypeOpaque
+		defaults.SetSecret(&c.before)
+		if d := cmp.Diff(c.after, c.before); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
 func text(t *testing.T, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
