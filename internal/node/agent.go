@@ -74,7 +74,7 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make API client: %w", err)
 	}
-	rt, err := runtime.Dial(cfg.RuntimeEndpoint, cfg.ImageEndpoint)
+	rt, err := runtime.Dial(cfg.RuntimeEndpoint, cfg.ImageEndpoint, cfg.RuntimeOptions...)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,8 @@ type Config struct {
 	Client *rest.Config
 	// RuntimeEndpoint and ImageEndpoint are CRI sockets (unix:///path); the second defaults to the first.
 	RuntimeEndpoint, ImageEndpoint string
+	// RuntimeOptions are for the connections to these: how to call a runtime in the same process, say.
+	RuntimeOptions []grpc.DialOption
 	// RootDir holds volumes and what else the node keeps per Pod; LogDir the containers' logs.
 	RootDir, LogDir string
 	// Address is the node's address; found out if empty.

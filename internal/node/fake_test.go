@@ -254,7 +254,7 @@ func (f *fakeRuntime) CreateContainer(_ context.Context, r *runtimev1.CreateCont
 	c := &fakeContainer{sandbox: r.GetPodSandboxId(), config: r.GetConfig(), ContainerStatus: &runtimev1.ContainerStatus{
 		Id: f.id("c"), Metadata: r.GetConfig().GetMetadata(), Labels: r.GetConfig().GetLabels(), Annotations: r.GetConfig().GetAnnotations(),
 		Image: &runtimev1.ImageSpec{Image: r.GetConfig().GetImage().GetUserSpecifiedImage()}, ImageRef: r.GetConfig().GetImage().GetImage(),
-		CreatedAt: time.Now().UnixNano(),
+		CreatedAt: time.Now().UnixNano(), Resources: &runtimev1.ContainerResources{Linux: proto.Clone(r.GetConfig().GetLinux().GetResources()).(*runtimev1.LinuxContainerResources)},
 	}}
 	f.containers = append(f.containers, c)
 	return &runtimev1.CreateContainerResponse{ContainerId: c.Id}, nil
@@ -305,6 +305,23 @@ func (f *fakeRuntime) StopContainer(ctx context.Context, r *runtimev1.StopContai
 	defer f.mu.Unlock()
 	f.end(c, code)
 	return &runtimev1.StopContainerResponse{}, nil
+}
+
+func (f *fakeRuntime) UpdateContainerResources(_ context.Context, r *runtimev1.UpdateContainerResourcesRequest) (*runtimev1.UpdateContainerResourcesResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.containers {
+		if c.GetId() != r.GetContainerId() {
+			continue
+		}
+		f.call("resize %s cpu %d/%d memory %d", c.GetMetadata().GetName(), r.GetLinux().GetCpuShares(), r.GetLinux().GetCpuQuota(), r.GetLinux().GetMemoryLimitInBytes())
+		if err := f.refuse["resize "+c.GetMetadata().GetName()]; err != nil {
+			return nil, err
+		}
+		proto.Merge(c.Resources.Linux, r.GetLinux())
+		return &runtimev1.UpdateContainerResourcesResponse{}, nil
+	}
+	return nil, status.Error(codes.NotFound, "no container")
 }
 
 func (f *fakeRuntime) RemoveContainer(_ context.Context, r *runtimev1.RemoveContainerRequest) (*runtimev1.RemoveContainerResponse, error) {

@@ -33,6 +33,9 @@ func (w *Worker) advance(ctx context.Context) time.Duration {
 	for _, k := range d.kills {
 		w.startKill(ctx, k)
 	}
+	for _, r := range d.resizes {
+		w.startResize(ctx, r)
+	}
 	for name, b := range d.backing {
 		if w.isBusy(name) {
 			continue // it is being started again, and what was seen of it is its former run

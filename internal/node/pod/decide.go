@@ -57,6 +57,7 @@ type decision struct {
 	sandbox bool
 	starts  []start
 	kills   []kill
+	resizes []resize
 	// backing holds the containers that wait for the end of their back-off, and how long.
 	backing map[string]backing
 }
@@ -291,7 +292,9 @@ func (d *decision) changed(p picture, c *corev1.Container, latest *runtime.Conta
 	}
 	if which := p.failed(c.Name); which != "" {
 		d.kills = append(d.kills, kill{container: latest, spec: c, message: "Container " + c.Name + " failed " + which + " probe, will be restarted", again: true})
+		return
 	}
+	d.resized(c, latest)
 }
 
 // Hash tells definitions of a container apart by what may be changed while it runs: its image.

@@ -9,6 +9,7 @@
 //	sandbox.go     making the Pod's sandbox
 //	container.go   starting one container: image, config, create, start, postStart
 //	renew.go       starting all containers anew when one's rule asks for it
+//	resize.go      changing a running container's resources
 //	usage.go       ending a Pod whose emptyDir outgrows its limit
 //	later.go       events that give way to the status
 //	target.go      what an ephemeral container's target has to do with its start

@@ -34,7 +34,7 @@ func (w *Worker) report(ctx context.Context) {
 	s := status.Compute(status.Input{
 		Pod: pod, Runtime: w.rt, RuntimeName: w.RuntimeName, HostIPs: w.HostIPs,
 		Waiting: w.waiting, Ready: w.readyNow, Started: w.startedNow, Message: w.message,
-		Verdict: w.verdict, Renewing: renewing(pod, w.rt), Stopping: w.spec.DeletionTimestamp != nil || w.verdict != nil, Now: time.Now(),
+		Verdict: w.verdict, Renewing: renewing(pod, w.rt), ResizePending: w.resizePending, ResizeFailed: w.resizeFailed, Stopping: w.spec.DeletionTimestamp != nil || w.verdict != nil, Now: time.Now(),
 	})
 	if w.postpone(&last, &s) {
 		return

@@ -38,6 +38,10 @@ type Worker struct {
 	after   map[string]time.Time
 	// restart holds the IDs of containers that were killed to be started again.
 	restart map[string]bool
+	// resizePending says why the spec's resources are not given to the containers, resizeFailed, by container, why they
+	// could not be.
+	resizePending string
+	resizeFailed  map[string]string
 	// hidden holds the IDs of containers that are not to be seen: ephemeral ones whose start is not judged yet, or did
 	// not count because their target had ended.
 	hidden    map[string]bool
@@ -71,29 +75,32 @@ const (
 
 // New returns the Worker of pod. Run must be called.
 func New(node *Node, pod *corev1.Pod) *Worker {
-	return &Worker{
-		Node: node, uid: pod.UID, spec: pod, look: true,
-		writer:    status.NewWriter(node.Client.CoreV1(), pod),
-		wake:      make(chan struct{}, 1),
-		crash:     backoff.New(crashFirst, crashMax),
-		retry:     backoff.New(retryFirst, retryMax),
-		busy:      map[string]context.CancelFunc{},
-		waiting:   map[string]status.Waiting{},
-		after:     map[string]time.Time{},
-		restart:   map[string]bool{},
-		hidden:    map[string]bool{},
-		probes:    map[string]*probing{},
-		announced: map[string]string{},
-		messages:  map[string]string{},
-		seen:      make(chan struct{}),
+	w := &Worker{
+		Node: node, uid: pod.UID, look: true,
+		writer:       status.NewWriter(node.Client.CoreV1(), pod),
+		wake:         make(chan struct{}, 1),
+		crash:        backoff.New(crashFirst, crashMax),
+		retry:        backoff.New(retryFirst, retryMax),
+		busy:         map[string]context.CancelFunc{},
+		waiting:      map[string]status.Waiting{},
+		after:        map[string]time.Time{},
+		restart:      map[string]bool{},
+		resizeFailed: map[string]string{},
+		hidden:       map[string]bool{},
+		probes:       map[string]*probing{},
+		announced:    map[string]string{},
+		messages:     map[string]string{},
+		seen:         make(chan struct{}),
 	}
+	w.spec, w.resizePending = w.allocate(pod)
+	return w
 }
 
 // Update gives the Worker the API's newest word about its Pod.
 func (w *Worker) Update(pod *corev1.Pod) {
 	w.writer.Observe(pod)
 	w.mu.Lock()
-	w.spec = pod
+	w.spec, w.resizePending = w.allocate(pod)
 	w.mu.Unlock()
 	w.Wake()
 }

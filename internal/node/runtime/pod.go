@@ -238,3 +238,11 @@ func (c *Container) GetId() string {
 	}
 	return c.ContainerStatus.GetId()
 }
+
+// Limits is what the runtime says that the container has of CPU and memory, nil where it says nothing.
+func (c *Container) Limits() *runtimev1.LinuxContainerResources {
+	if c == nil {
+		return nil
+	}
+	return c.GetResources().GetLinux()
+}

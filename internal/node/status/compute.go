@@ -31,6 +31,10 @@ type Input struct {
 	Verdict *Verdict
 	// Renewing says that all containers are being started anew, so that the end of one tells nothing about the Pod.
 	Renewing bool
+	// ResizePending says why the node does not give containers the resources that the API's spec asks for; Pod has
+	// those that it gives. ResizeFailed says, by container, why that did not work out.
+	ResizePending string
+	ResizeFailed  map[string]string
 	// Stopping says that no container will be started any more.
 	Stopping bool
 	Now      time.Time

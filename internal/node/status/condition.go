@@ -2,11 +2,14 @@ package status
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mayfly-run/mayfly/internal/node/resource"
 )
 
 func (in *Input) conditions(s *corev1.PodStatus) {
@@ -26,6 +29,38 @@ func (in *Input) conditions(s *corev1.PodStatus) {
 	in.set(s, containers)
 	in.set(s, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue})
 	in.renewing(s)
+	in.resize(s)
+}
+
+// resize tells of resources that are still to be changed, as long as they are.
+func (in *Input) resize(s *corev1.PodStatus) {
+	s.Conditions = slices.DeleteFunc(s.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodResizePending && in.ResizePending == "" || c.Type == corev1.PodResizeInProgress && !in.resizing()
+	})
+	if in.ResizePending != "" {
+		in.set(s, corev1.PodCondition{Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: corev1.PodReasonInfeasible, Message: in.ResizePending})
+	}
+	if !in.resizing() {
+		return
+	}
+	c := corev1.PodCondition{Type: corev1.PodResizeInProgress, Status: corev1.ConditionTrue}
+	for _, name := range slices.Sorted(maps.Keys(in.ResizeFailed)) {
+		c.Reason, c.Message = corev1.PodReasonError, in.ResizeFailed[name]
+	}
+	in.set(s, c)
+}
+
+// resizing tells whether a running container has other resources than it is to have.
+func (in *Input) resizing() bool {
+	for _, list := range [][]corev1.Container{in.Pod.Spec.InitContainers, in.Pod.Spec.Containers} {
+		for i := range list {
+			latest := in.Runtime.Latest(list[i].Name)
+			if cpu, memory := resource.Pending(&list[i], latest.Limits()); latest.Running() && (cpu || memory) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // renewing tells of all containers' restart, also that it is over, but nothing if there never was one.

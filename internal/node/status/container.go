@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/mayfly-run/mayfly/internal/node/resource"
 	"github.com/mayfly-run/mayfly/internal/node/runtime"
 )
 
@@ -66,7 +67,10 @@ func (in *Input) container(c *corev1.Container, old *corev1.ContainerStatus, kin
 		out.AllocatedResources = c.Resources.Requests
 		out.VolumeMounts = mounts(c)
 	}
-	if out.State.Running != nil {
+	switch {
+	case out.State.Running != nil:
+		out.Resources = resource.Actual(c, latest.Limits())
+	case kind != ephemeralContainer:
 		out.Resources = c.Resources.DeepCopy()
 	}
 	return out

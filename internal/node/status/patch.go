@@ -43,10 +43,15 @@ func Patch(uid types.UID, from, to *corev1.PodStatus) ([]byte, error) {
 // narrow handles the lists that a strategic patch merges by key.
 func narrow(changes map[string]any, from, to *corev1.PodStatus) {
 	if _, ok := changes["conditions"]; ok {
-		differ := []condition{}
+		differ := []any{}
 		for i := range to.Conditions {
 			if !holds(from.Conditions, to.Conditions[i]) {
 				differ = append(differ, newCondition(&to.Conditions[i]))
+			}
+		}
+		for i := range from.Conditions {
+			if t := from.Conditions[i].Type; ours(t) && !has(to.Conditions, t) {
+				differ = append(differ, map[string]any{"$patch": "delete", "type": t})
 			}
 		}
 		changes["conditions"] = differ

@@ -72,7 +72,8 @@ func (w *Writer) Status() corev1.PodStatus {
 
 func ours(t corev1.PodConditionType) bool {
 	switch t {
-	case corev1.PodReady, corev1.ContainersReady, corev1.PodInitialized, corev1.PodReadyToStartContainers, corev1.PodScheduled, corev1.AllContainersRestarting:
+	case corev1.PodReady, corev1.ContainersReady, corev1.PodInitialized, corev1.PodReadyToStartContainers, corev1.PodScheduled, corev1.AllContainersRestarting,
+		corev1.PodResizePending, corev1.PodResizeInProgress:
 		return true
 	}
 	return false

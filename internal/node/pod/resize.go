@@ -1,0 +1,96 @@
+package pod
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mayfly-run/mayfly/internal/node/resource"
+	"github.com/mayfly-run/mayfly/internal/node/runtime"
+	"github.com/mayfly-run/mayfly/internal/node/status"
+)
+
+// The resources of a running container may be changed in the Pod's spec. The runtime tells what a container has, so
+// nothing has to be remembered: what differs is updated in place, or by a restart where the container's resize policy
+// asks for one.
+
+// resize is a container whose resources are to be changed while it runs.
+type resize struct {
+	container *runtime.Container
+	spec      *corev1.Container
+}
+
+// resized looks whether a running container has the resources that it is to have.
+func (d *decision) resized(c *corev1.Container, latest *runtime.Container) {
+	cpu, memory := resource.Pending(c, latest.Limits())
+	if !cpu && !memory {
+		return
+	}
+	for _, p := range c.ResizePolicy {
+		concerned := p.ResourceName == corev1.ResourceCPU && cpu || p.ResourceName == corev1.ResourceMemory && memory
+		if concerned && p.RestartPolicy == corev1.RestartContainer {
+			d.kills = append(d.kills, kill{container: latest, spec: c, message: "Container " + c.Name + " resize requires restart", again: true})
+			return
+		}
+	}
+	d.resizes = append(d.resizes, resize{container: latest, spec: c})
+}
+
+// startResize starts the task that changes a container's resources.
+func (w *Worker) startResize(ctx context.Context, r resize) {
+	name, id, key := r.spec.Name, r.container.GetId(), "/resize/"+r.spec.Name
+	if w.isBusy(name) || w.pausedFor(key) > 0 {
+		return
+	}
+	want := resource.Linux(w.spec, r.spec, w.Capacity.Memory().Value())
+	want.OomScoreAdj = 0 // as it was: it cannot be lowered again
+	w.spawnKnown(ctx, name, func(ctx context.Context) bool {
+		_, err := w.Runtime.UpdateContainerResources(ctx, &runtimev1.UpdateContainerResourcesRequest{ContainerId: id, Linux: want})
+		if err == nil {
+			w.running(ctx, name, id, r.container.SandboxID)
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		cpu, memory := resource.Pending(r.spec, w.rt.ByID(id).Limits())
+		delete(w.resizeFailed, name)
+		switch {
+		case err != nil:
+			w.resizeFailed[name] = runtime.Reason(err)
+			w.pause(key)
+		case cpu || memory: // the runtime does not do what it says: not in a busy loop
+			w.pause(key)
+		default:
+			w.retry.Forget(key)
+		}
+		return true
+	})
+}
+
+// allocate gives the Pod as it can run here. Where new resources are more than the node has, containers keep those that
+// they have, and pending says why.
+func (w *Worker) allocate(pod *corev1.Pod) (_ *corev1.Pod, pending string) {
+	pending = resource.Exceeds(pod, w.Allocatable)
+	if pending == "" {
+		return pod, ""
+	}
+	out, changed := pod.DeepCopy(), false
+	keep := func(containers []corev1.Container, statuses []corev1.ContainerStatus) {
+		for i := range containers {
+			s := status.Find(statuses, containers[i].Name)
+			if s != nil && s.Resources != nil && !equality.Semantic.DeepEqual(*s.Resources, containers[i].Resources) {
+				containers[i].Resources, changed = *s.Resources.DeepCopy(), true
+			}
+		}
+	}
+	keep(out.Spec.InitContainers, pod.Status.InitContainerStatuses)
+	keep(out.Spec.Containers, pod.Status.ContainerStatuses)
+	if !changed {
+		return pod, ""
+	}
+	return out, pending
+}

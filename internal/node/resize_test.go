@@ -1,0 +1,134 @@
+package node
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+func amounts(cpu, memory string) corev1.ResourceList {
+	return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}
+}
+
+// sized is a Pod whose container has cpu and memory as its requests and limits.
+func sized(cpu, memory string, restart ...corev1.ResourceName) *corev1.Pod {
+	return simplePod(func(p *corev1.Pod) {
+		c := &p.Spec.Containers[0]
+		c.Resources = corev1.ResourceRequirements{Requests: amounts(cpu, memory), Limits: amounts(cpu, memory)}
+		for _, name := range restart {
+			c.ResizePolicy = append(c.ResizePolicy, corev1.ContainerResizePolicy{ResourceName: name, RestartPolicy: corev1.RestartContainer})
+		}
+	})
+}
+
+// resize asks for other resources, and waits for what comes of it.
+func (w *world) resize(cpu, memory string) corev1.ContainerStatus {
+	w.Helper()
+	w.update(func(p *corev1.Pod) {
+		p.Spec.Containers[0].Resources = corev1.ResourceRequirements{Requests: amounts(cpu, memory), Limits: amounts(cpu, memory)}
+	})
+	w.wait(time.Second)
+	return w.get().Status.ContainerStatuses[0]
+}
+
+// wantResources compares what the status says of the container's limits.
+func (w *world) wantResources(s corev1.ContainerStatus, cpu, memory string) {
+	w.Helper()
+	if s.Resources == nil {
+		w.Errorf("no resources in the status")
+		return
+	}
+	if diff := cmp.Diff(amounts(cpu, memory), s.Resources.Limits); diff != "" {
+		w.Errorf("limits in the status (-want +got):\n%s", diff)
+	}
+}
+
+func (w *world) wantNoCondition(t corev1.PodConditionType) {
+	w.Helper()
+	for _, c := range w.get().Status.Conditions {
+		if c.Type == t {
+			w.Errorf("condition %s: %+v", t, c)
+		}
+	}
+}
+
+func TestResizeInPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sized("1", "64Mi"))
+		s := w.resize("500m", "128Mi")
+		w.wantLog("run p", "create app 0", "start app", "resize app cpu 512/50000 memory 134217728")
+		w.wantResources(s, "500m", "128Mi")
+		if s.RestartCount != 0 || !s.AllocatedResources.Memory().Equal(resource.MustParse("128Mi")) {
+			t.Errorf("%+v", s)
+		}
+		w.wantNoCondition(corev1.PodResizeInProgress)
+		w.stop() // and a new agent finds nothing to do
+		w.start()
+		w.wait(time.Hour)
+		w.wantLog("run p", "create app 0", "start app", "resize app cpu 512/50000 memory 134217728")
+	})
+}
+
+func TestResizeByRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sized("1", "64Mi", corev1.ResourceMemory))
+		w.wantResources(w.resize("500m", "64Mi"), "500m", "64Mi")
+		s := w.resize("500m", "128Mi")
+		w.wantLog("run p", "create app 0", "start app", "resize app cpu 512/50000 memory 67108864", "stop app 30", "create app 1", "start app")
+		w.wantResources(s, "500m", "128Mi")
+		w.wantEvent("Killing Container app resize requires restart")
+		if s.RestartCount != 1 || state(s) != "running" {
+			t.Errorf("%s after %d restarts", state(s), s.RestartCount)
+		}
+	})
+}
+
+func TestResizeThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sized("1", "64Mi"))
+		w.rt.mu.Lock()
+		w.rt.refuse["resize app"] = errors.New("it uses more")
+		w.rt.mu.Unlock()
+		w.wantResources(w.resize("1", "32Mi"), "1", "64Mi")
+		w.wantCondition(corev1.PodResizeInProgress, corev1.ConditionTrue)
+		for _, c := range w.get().Status.Conditions {
+			if c.Type == corev1.PodResizeInProgress && (c.Reason != corev1.PodReasonError || c.Message != "it uses more") {
+				t.Errorf("%+v", c)
+			}
+		}
+		w.rt.mu.Lock()
+		delete(w.rt.refuse, "resize app")
+		w.rt.mu.Unlock()
+		w.wait(3 * time.Minute)
+		w.wantResources(w.get().Status.ContainerStatuses[0], "1", "32Mi")
+		w.wantNoCondition(corev1.PodResizeInProgress)
+	})
+}
+
+// TestResizeBeyondTheNode keeps what the container has, also over a restart of it.
+func TestResizeBeyondTheNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sized("1", "64Mi"))
+		s := w.resize("1", "8Gi")
+		w.wantLog("run p", "create app 0", "start app")
+		w.wantResources(s, "1", "64Mi")
+		w.wantCondition(corev1.PodResizePending, corev1.ConditionTrue)
+		for _, c := range w.get().Status.Conditions {
+			if c.Type == corev1.PodResizePending && (c.Reason != corev1.PodReasonInfeasible || c.Message != "Node didn't have enough capacity: memory, requested: 8589934592, capacity: 4294967296") {
+				t.Errorf("%+v", c)
+			}
+		}
+		w.rt.exit(t, "app", 1)
+		w.wait(time.Second)
+		if got := w.rt.find("app").config.GetLinux().GetResources().GetMemoryLimitInBytes(); got != 64<<20 {
+			t.Errorf("the next run has %d bytes", got)
+		}
+		w.wantResources(w.resize("1", "96Mi"), "1", "96Mi")
+		w.wantNoCondition(corev1.PodResizePending)
+	})
+}

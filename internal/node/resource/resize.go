@@ -1,0 +1,64 @@
+package resource
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	helper "k8s.io/component-helpers/resource"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// Pending tells which resources of a running container are not yet as its definition wants them. have is what the
+// runtime tells of it; a runtime that tells nothing is never told anything either. Limits are never taken away.
+func Pending(c *corev1.Container, have *runtimev1.LinuxContainerResources) (cpu, memory bool) {
+	if have == nil {
+		return false, false
+	}
+	want := of(c.Resources)
+	cpu = want.CpuShares != have.CpuShares || want.CpuQuota != 0 && want.CpuQuota != have.CpuQuota
+	memory = want.MemoryLimitInBytes != 0 && want.MemoryLimitInBytes != have.MemoryLimitInBytes
+	return cpu, memory
+}
+
+// Actual is what a running container has of what its definition wants, in the API's terms.
+func Actual(c *corev1.Container, have *runtimev1.LinuxContainerResources) *corev1.ResourceRequirements {
+	out := c.Resources.DeepCopy()
+	cpu, memory := Pending(c, have)
+	if memory {
+		set(&out.Limits, corev1.ResourceMemory, resource.NewQuantity(have.MemoryLimitInBytes, resource.BinarySI))
+	}
+	if !cpu {
+		return out
+	}
+	if period := have.CpuPeriod; period > 0 {
+		set(&out.Limits, corev1.ResourceCPU, resource.NewMilliQuantity(have.CpuQuota*1000/period, resource.DecimalSI))
+	}
+	// Rounded up, as shares were rounded down.
+	set(&out.Requests, corev1.ResourceCPU, resource.NewMilliQuantity((have.CpuShares*1000+sharesPerCPU-1)/sharesPerCPU, resource.DecimalSI))
+	return out
+}
+
+// set changes an amount that the list has, and takes it away if there is none.
+func set(list *corev1.ResourceList, name corev1.ResourceName, amount *resource.Quantity) {
+	if _, ok := (*list)[name]; !ok {
+		return
+	}
+	if amount.Sign() <= 0 {
+		delete(*list, name)
+		return
+	}
+	(*list)[name] = *amount
+}
+
+// Exceeds says, in the kubelet's words, what the Pod asks for beyond all that the node has; empty if nothing.
+func Exceeds(pod *corev1.Pod, allocatable corev1.ResourceList) string {
+	requests := helper.PodRequests(pod, helper.PodResourcesOptions{})
+	if asked, has := requests.Cpu().MilliValue(), allocatable.Cpu().MilliValue(); asked > has {
+		return fmt.Sprintf("Node didn't have enough capacity: cpu, requested: %d, capacity: %d", asked, has)
+	}
+	if asked, has := requests.Memory().Value(), allocatable.Memory().Value(); asked > has {
+		return fmt.Sprintf("Node didn't have enough capacity: memory, requested: %d, capacity: %d", asked, has)
+	}
+	return ""
+}
