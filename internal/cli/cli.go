@@ -53,5 +53,26 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		kubectl.New(streams),
 		version.New(streams),
 	)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
+	})
+	for _, cmd := range root.Commands() {
+		explainArgs(cmd)
+	}
 	return root
+}
+
+// explainArgs lets errors of too few or too many arguments say which are wanted.
+func explainArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return fmt.Errorf("%w; usage: %s", err, cmd.UseLine())
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		explainArgs(sub)
+	}
 }

@@ -49,6 +49,9 @@ func Load(dataDir string) (Instance, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return i, fmt.Errorf("no Mayfly was ever up with --data-dir %s: %w", dataDir, fs.ErrNotExist)
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return i, fmt.Errorf("read instance: %w; run the command as root", err)
+	}
 	if err != nil {
 		return i, fmt.Errorf("read instance: %w", err)
 	}

@@ -24,7 +24,9 @@ func instanceKubeconfig() (string, error) {
 	switch {
 	case err == nil:
 		file = instance.Kubeconfig
-	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission):
+		return "", rootAlone(filepath.Join(dataDir, "instance.json"))
+	case !errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}
 	f, err := os.Open(file)
@@ -33,11 +35,15 @@ func instanceKubeconfig() (string, error) {
 		return "", fmt.Errorf("no kubeconfig at %s, so no Mayfly was ever up with %s: start one with `mayfly up`, name its data directory in $%s, or name another cluster with --kubeconfig or $%s",
 			file, dataDir, config.DataDirEnv, kubeconfigEnv)
 	case errors.Is(err, fs.ErrPermission):
-		return "", fmt.Errorf("%s may be read by root alone: run `sudo mayfly kubectl …`, or copy the file for yourself and name the copy in $%s", file, kubeconfigEnv)
+		return "", rootAlone(file)
 	case err != nil:
 		return "", fmt.Errorf("open kubeconfig: %w", err)
 	}
 	return file, f.Close()
+}
+
+func rootAlone(file string) error {
+	return fmt.Errorf("%s may be read by root alone: run `sudo mayfly kubectl …`, or copy the kubeconfig for yourself and name the copy in $%s", file, kubeconfigEnv)
 }
 
 // namesCluster tells whether the arguments say themselves where the cluster is.
