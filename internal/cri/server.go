@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,6 +48,7 @@ type Server struct {
 	streams    *stream.Server
 	events     broadcaster
 	grpc       *grpc.Server
+	direct     sync.WaitGroup // calls that did not come over the socket
 	ready      chan struct{}
 }
 
@@ -184,6 +186,15 @@ func (s *Server) stop() {
 	force := time.AfterFunc(stopTimeout, s.grpc.Stop)
 	defer force.Stop()
 	s.grpc.GracefulStop()
+	settled := make(chan struct{})
+	go func() {
+		s.direct.Wait()
+		close(settled)
+	}()
+	select {
+	case <-settled:
+	case <-time.After(stopTimeout):
+	}
 }
 
 func (s *Server) close() {

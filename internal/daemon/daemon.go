@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver"
 	"github.com/mayfly-run/mayfly/internal/config"
@@ -166,6 +167,7 @@ func (d *daemon) assembleClients() (err error) {
 		Client:          d.api.ClientConfig("system:node:"+d.instance.NodeName, "system:nodes"),
 		RuntimeEndpoint: endpoint,
 		ImageEndpoint:   endpoint,
+		RuntimeOptions:  []grpc.DialOption{grpc.WithUnaryInterceptor(d.runtime.Direct())},
 		RootDir:         nodeDir(d.instance),
 		LogDir:          filepath.Join(d.instance.DataDir, "logs"),
 		CgroupRoot:      d.instance.CgroupRoot(),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 
+	"google.golang.org/grpc"
 	"k8s.io/client-go/rest"
 
 	"github.com/mayfly-run/mayfly/internal/node/dns"
