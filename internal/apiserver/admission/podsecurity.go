@@ -72,23 +72,27 @@ func (s *security) Validate(ctx context.Context, a admission.Attributes, _ admis
 	if result.Allowed {
 		return nil
 	}
-	return s.refusal(a, result)
+	return refusal(a, result.Result)
 }
 
-func (s *security) refusal(a admission.Attributes, result *admissionv1.AdmissionResponse) error {
-	if result.Result == nil || result.Result.Message == "" {
-		return admission.NewForbidden(a, errors.New("Not allowed by PodSecurity"))
-	}
-	err := admission.NewForbidden(a, errors.New(result.Result.Message))
+// refusal is a generic one where the library does not say its own.
+func refusal(a admission.Attributes, result *metav1.Status) error {
+	err := admission.NewForbidden(a, errors.New("Not allowed by PodSecurity"))
 	var status *apierrors.StatusError
-	if !errors.As(err, &status) {
+	if result == nil || !errors.As(err, &status) {
 		return err
 	}
-	if result.Result.Reason != metav1.StatusReasonForbidden && result.Result.Code != 0 {
-		status.ErrStatus.Reason, status.ErrStatus.Code = result.Result.Reason, result.Result.Code
+	if result.Message != "" {
+		status.ErrStatus.Message = result.Message
 	}
-	if result.Result.Details != nil {
-		status.ErrStatus.Details = result.Result.Details
+	if result.Reason != "" {
+		status.ErrStatus.Reason = result.Reason
+	}
+	if result.Details != nil {
+		status.ErrStatus.Details = result.Details
+	}
+	if result.Code != 0 {
+		status.ErrStatus.Code = result.Code
 	}
 	return status
 }
