@@ -68,23 +68,22 @@ func TestSecondServerOnADirectoryIsRefused(t *testing.T) {
 }
 
 func TestCorruptDataNamesTheDirectory(t *testing.T) {
-	dir := t.TempDir()
-	launch(t, dir, nil).Stop()
-	segments, err := filepath.Glob(filepath.Join(dir, "etcd/data/member/wal/*.wal"))
-	if err != nil || len(segments) == 0 {
-		t.Fatal(segments, err)
-	}
-	for _, s := range segments {
-		f, err := os.OpenFile(s, os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.WriteAt([]byte("not what etcd wrote here, whatever it was"), 64); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
-	}
-	if err := openAgain(t, dir); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "etcd")) {
-		t.Errorf("error: %v", err)
+	for _, pattern := range []string{"wal/*.wal", "snap/db"} {
+		t.Run(pattern, func(t *testing.T) {
+			dir := t.TempDir()
+			launch(t, dir, nil).Stop()
+			files, err := filepath.Glob(filepath.Join(dir, "etcd/data/member", pattern))
+			if err != nil || len(files) == 0 {
+				t.Fatal(files, err)
+			}
+			for _, name := range files {
+				if err := os.WriteFile(name, []byte(strings.Repeat("not what etcd wrote here, whatever it was", 1000)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := openAgain(t, dir); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "etcd")) {
+				t.Errorf("error: %v", err)
+			}
+		})
 	}
 }

@@ -15,7 +15,7 @@ import (
 // somebody listens: nothing of that asks anything of the person who runs the server.
 func departure(err error, message string) bool {
 	switch message {
-	case "Timeout or abort while handling", "Error on socket receive":
+	case "Timeout or abort while handling", "Post-timeout activity", "Error on socket receive":
 		return err == nil || gone(err)
 	}
 	if err == nil { // the standard library's server knows no attributes

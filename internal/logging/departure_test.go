@@ -24,6 +24,7 @@ func TestErrorsOfTheClientsOwn(t *testing.T) {
 	}{
 		"client hung up":   {fmt.Errorf("apiserver was unable to write a JSON response: %w", context.Canceled), "", ""},
 		"abort":            {nil, "Timeout or abort while handling", ""},
+		"after the abort":  {nil, "Post-timeout activity", ""},
 		"closed socket":    {&net.OpError{Op: "read", Err: net.ErrClosed}, "Error on socket receive", ""},
 		"http2":            {errors.New("http2: stream closed"), "unable to write", ""},
 		"broken pipe":      {errors.New("writeto tcp 127.0.0.1:1->127.0.0.1:2: splice: broken pipe"), "Error proxying data from backend to client", ""},

@@ -58,8 +58,8 @@ func Ensure(dir string, hosts []string) (Files, error) {
 	if err != nil {
 		return f, err
 	}
-	if _, _, err := keyutil.LoadOrGenerateKeyFile(f.ServiceAccountKey); err != nil {
-		return f, fmt.Errorf("service-account key %s: %w", f.ServiceAccountKey, err)
+	if _, err := ensureKey(f.ServiceAccountKey); err != nil {
+		return f, fmt.Errorf("%w; restore it, or remove it to have a new one: tokens of service accounts end then", err)
 	}
 	serving := servingTemplate(hosts)
 	if err := authority.ensureLeaf(f.ServingCert, f.ServingKey, serving); err != nil {
@@ -102,23 +102,21 @@ func ensureAuthority(f Files) (authority, error) {
 			return authority{}, err
 		}
 	}
+	const remedy = "restore it, or remove %s to have a new authority: kubeconfigs that were handed out end then"
 	key, err := signer(f.CAKey)
 	if err != nil {
-		return authority{}, err
+		return authority{}, fmt.Errorf("%w; "+remedy, err, filepath.Dir(f.CAKey))
 	}
 	certs, err := cert.CertsFromFile(f.CACert)
 	if err != nil {
-		return authority{}, fmt.Errorf("read certificate authority %s: %w", f.CACert, err)
+		return authority{}, fmt.Errorf("read certificate authority: %w; "+remedy, err, filepath.Dir(f.CACert))
 	}
 	return authority{certs[0], key}, nil
 }
 
 // makeAuthority writes the key before the certificate: the certificate's presence says that both are there.
 func makeAuthority(f Files) error {
-	if _, _, err := keyutil.LoadOrGenerateKeyFile(f.CAKey); err != nil {
-		return fmt.Errorf("certificate authority key %s: %w", f.CAKey, err)
-	}
-	key, err := signer(f.CAKey)
+	key, err := ensureKey(f.CAKey)
 	if err != nil {
 		return err
 	}
@@ -135,12 +133,9 @@ func (a authority) ensureLeaf(certFile, keyFile string, want x509.Certificate) e
 			return nil
 		}
 	}
-	if _, _, err := keyutil.LoadOrGenerateKeyFile(keyFile); err != nil {
-		return fmt.Errorf("key %s: %w", keyFile, err)
-	}
-	key, err := signer(keyFile)
+	key, err := ensureKey(keyFile)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; remove it, and a new one is made", err)
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
@@ -172,6 +167,18 @@ func (a authority) good(have *x509.Certificate, want x509.Certificate) bool {
 		}
 	}
 	return true
+}
+
+// ensureKey reads the private key in file, or makes it where there is none.
+func ensureKey(file string) (crypto.Signer, error) {
+	key, err := signer(file)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if _, _, err := keyutil.LoadOrGenerateKeyFile(file); err != nil {
+		return nil, fmt.Errorf("make private key %s: %w", file, err)
+	}
+	return signer(file)
 }
 
 func signer(file string) (crypto.Signer, error) {

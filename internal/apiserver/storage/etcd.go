@@ -26,6 +26,11 @@ const (
 	tickMilliseconds = 10
 	electionTicks    = 10
 	walSegmentBytes  = 8 << 20
+	// snapshotCount is how many writes go by between snapshots. A start reads the WAL from the last one on, and until
+	// the next what was written since stays in memory.
+	snapshotCount = 1000
+	// catchUpEntries are kept in memory for followers that fell behind: there are none. Zero would be etcd's default.
+	catchUpEntries = 1
 	// quotaBytes bounds the database file; etcd refuses writes beyond it.
 	quotaBytes = 8 << 30
 	// startTimeout is generous: a large WAL is replayed before the server is ready.
@@ -171,8 +176,8 @@ func (e *Etcd) config() (config.ServerConfig, error) {
 		TickMs:                      tickMilliseconds,
 		ElectionTicks:               electionTicks,
 		InitialElectionTickAdvance:  true,
-		SnapshotCount:               d.SnapshotCount,
-		SnapshotCatchUpEntries:      d.SnapshotCatchUpEntries,
+		SnapshotCount:               snapshotCount,
+		SnapshotCatchUpEntries:      catchUpEntries,
 		MaxSnapFiles:                d.MaxSnapFiles,
 		MaxWALFiles:                 d.MaxWalFiles,
 		MaxTxnOps:                   d.MaxTxnOps,

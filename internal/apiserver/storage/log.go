@@ -22,7 +22,7 @@ type fatal struct {
 
 func newFatal(dir string) *fatal { return &fatal{dir: dir, happened: make(chan error, 1)} }
 
-// OnWrite implements zapcore.CheckWriteHook for fatal messages.
+// OnWrite implements zapcore.CheckWriteHook for messages that end the process or panic.
 func (f *fatal) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
 	f.once.Do(func() {
 		f.mu.Lock()
@@ -51,7 +51,7 @@ func describe(fields []zapcore.Field) string {
 }
 
 func newLogger(f *fatal) *zap.Logger {
-	return zap.New(&core{}, zap.WithFatalHook(f))
+	return zap.New(&core{}, zap.WithFatalHook(f), zap.WithPanicHook(f))
 }
 
 // core passes etcd's warnings and errors on to slog.
