@@ -163,6 +163,7 @@ func (a *Agent) podNode(recorder record.EventRecorder) *pod.Node {
 		HostIPs:     []string{a.address},
 		Capacity:    capacity,
 		Allocatable: capacity,
+		Claimed:     a.pods.claimed,
 		Caps:        a.cfg.caps(a.machine.memory, a.runtimeName == ownRuntime || unifiedCgroups()),
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/mayfly-run/mayfly/internal/node/pod"
+	"github.com/mayfly-run/mayfly/internal/node/resource"
 	"github.com/mayfly-run/mayfly/internal/node/runtime"
 )
 
@@ -204,6 +205,23 @@ func (p *pods) Find(namespace, name string) *pod.Worker {
 		}
 	}
 	return found
+}
+
+// claimed is what all Pods but one request together, as long as they have not ended.
+func (p *pods) claimed(except types.UID) corev1.ResourceList {
+	total := corev1.ResourceList{}
+	for _, w := range p.List() {
+		object := w.Pod()
+		if object.UID == except || object.Status.Phase == corev1.PodSucceeded || object.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		for name, amount := range resource.Requests(object) {
+			sum := total[name]
+			sum.Add(amount)
+			total[name] = sum
+		}
+	}
+	return total
 }
 
 // List returns all Workers.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func amounts(cpu, memory string) corev1.ResourceList {
@@ -129,6 +130,33 @@ func TestResizeBeyondTheNode(t *testing.T) {
 			t.Errorf("the next run has %d bytes", got)
 		}
 		w.wantResources(w.resize("1", "96Mi"), "1", "96Mi")
+		w.wantNoCondition(corev1.PodResizePending)
+	})
+}
+
+// TestResizeWaitsForRoom: what others have is not taken from them, and taken once they are gone.
+func TestResizeWaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := sized("1", "3Gi")
+		other.Name, other.UID = "other", "u2"
+		w := newWorld(t, sized("1", "64Mi"), other)
+		w.wantResources(w.resize("1", "2Gi"), "1", "64Mi")
+		w.wantCondition(corev1.PodResizePending, corev1.ConditionTrue)
+		w.stop() // a new agent knows as much
+		w.start()
+		w.wait(2 * time.Minute)
+		s := w.get().Status
+		w.wantResources(s.ContainerStatuses[0], "1", "64Mi")
+		for _, c := range s.Conditions {
+			if c.Type == corev1.PodResizePending && (c.Reason != corev1.PodReasonDeferred || c.Message != "Node didn't have enough resource: memory, requested: 2147483648, used: 3221225472, capacity: 4294967296") {
+				t.Errorf("%+v", c)
+			}
+		}
+		if err := w.api.CoreV1().Pods("default").Delete(w.ctx, "other", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.wait(2 * time.Minute)
+		w.wantResources(w.get().Status.ContainerStatuses[0], "1", "2Gi")
 		w.wantNoCondition(corev1.PodResizePending)
 	})
 }

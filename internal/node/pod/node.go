@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/record"
 
@@ -41,7 +42,11 @@ type Node struct {
 	// Caps bounds ephemeral containers.
 	Caps resource.Caps
 
-	toldDNS sync.Once
+	// Claimed is what all Pods but one request together.
+	Claimed func(except types.UID) corev1.ResourceList
+
+	admission sync.Mutex
+	toldDNS   sync.Once
 }
 
 // Objects gives the API objects that Pods refer to.

@@ -71,26 +71,51 @@ func (w *Worker) startResize(ctx context.Context, r resize) {
 	})
 }
 
-// allocate gives the Pod as it can run here. Where new resources are more than the node has, containers keep those that
-// they have, and pending says why.
-func (w *Worker) allocate(pod *corev1.Pod) (_ *corev1.Pod, pending string) {
-	pending = resource.Exceeds(pod, w.Allocatable)
-	if pending == "" {
-		return pod, ""
-	}
-	out, changed := pod.DeepCopy(), false
-	keep := func(containers []corev1.Container, statuses []corev1.ContainerStatus) {
-		for i := range containers {
-			s := status.Find(statuses, containers[i].Name)
-			if s != nil && s.Resources != nil && !equality.Semantic.DeepEqual(*s.Resources, containers[i].Resources) {
-				containers[i].Resources, changed = *s.Resources.DeepCopy(), true
+// hold gives the Pod with the resources that its containers were granted. If it asks for others, it is wanted: admit has
+// to say whether they can be had.
+func hold(pod *corev1.Pod) (held, wanted *corev1.Pod) {
+	held = pod
+	for _, kind := range []struct {
+		of       func(*corev1.Pod) []corev1.Container
+		statuses []corev1.ContainerStatus
+	}{
+		{func(p *corev1.Pod) []corev1.Container { return p.Spec.InitContainers }, pod.Status.InitContainerStatuses},
+		{func(p *corev1.Pod) []corev1.Container { return p.Spec.Containers }, pod.Status.ContainerStatuses},
+	} {
+		for i, c := range kind.of(pod) {
+			s := status.Find(kind.statuses, c.Name)
+			if s == nil || s.Resources == nil || equality.Semantic.DeepEqual(s.AllocatedResources, c.Resources.Requests) {
+				continue
 			}
+			if wanted == nil {
+				held, wanted = pod.DeepCopy(), pod
+			}
+			kind.of(held)[i].Resources = *s.Resources.DeepCopy()
 		}
 	}
-	keep(out.Spec.InitContainers, pod.Status.InitContainerStatuses)
-	keep(out.Spec.Containers, pod.Status.ContainerStatuses)
-	if !changed {
-		return pod, ""
+	return held, wanted
+}
+
+// admit grants the resources that the API asks for once there is room for them beside the node's other Pods.
+func (w *Worker) admit() {
+	w.mu.Lock()
+	wanted := w.wanted
+	w.mu.Unlock()
+	if wanted == nil {
+		return
 	}
-	return out, pending
+	w.admission.Lock() // so that two do not take the same room
+	defer w.admission.Unlock()
+	message, never := resource.Shortage(wanted, w.Claimed(w.uid), w.Allocatable)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.wanted != wanted: // there is news already, and a wake-up with it
+	case message == "":
+		w.spec, w.wanted, w.resizePending = wanted, nil, status.Waiting{}
+	case never:
+		w.resizePending = status.Waiting{Reason: corev1.PodReasonInfeasible, Message: message}
+	default:
+		w.resizePending = status.Waiting{Reason: corev1.PodReasonDeferred, Message: message}
+	}
 }

@@ -27,7 +27,7 @@ type Worker struct {
 	retry  *backoff.Backoff // of everything else
 
 	mu   sync.Mutex
-	spec *corev1.Pod // the API's newest word
+	spec *corev1.Pod // the API's newest word, with resources as granted
 	gone bool        // the API no longer has it
 	rt   *runtime.Pod
 	look bool // rt may be out of date
@@ -38,9 +38,10 @@ type Worker struct {
 	after   map[string]time.Time
 	// restart holds the IDs of containers that were killed to be started again.
 	restart map[string]bool
-	// resizePending says why the spec's resources are not given to the containers, resizeFailed, by container, why they
-	// could not be.
-	resizePending string
+	// wanted is the API's newest word while it asks for resources that are not granted; resizePending says why not, and
+	// resizeFailed, by container, why granted ones could not be given.
+	wanted        *corev1.Pod
+	resizePending status.Waiting
 	resizeFailed  map[string]string
 	// hidden holds the IDs of containers that are not to be seen: ephemeral ones whose start is not judged yet, or did
 	// not count because their target had ended.
@@ -92,7 +93,7 @@ func New(node *Node, pod *corev1.Pod) *Worker {
 		messages:     map[string]string{},
 		seen:         make(chan struct{}),
 	}
-	w.spec, w.resizePending = w.allocate(pod)
+	w.spec, w.wanted = hold(pod)
 	return w
 }
 
@@ -100,7 +101,9 @@ func New(node *Node, pod *corev1.Pod) *Worker {
 func (w *Worker) Update(pod *corev1.Pod) {
 	w.writer.Observe(pod)
 	w.mu.Lock()
-	w.spec, w.resizePending = w.allocate(pod)
+	if w.spec, w.wanted = hold(pod); w.wanted == nil {
+		w.resizePending = status.Waiting{}
+	}
 	w.mu.Unlock()
 	w.Wake()
 }
@@ -172,6 +175,7 @@ func (w *Worker) Run(ctx context.Context) bool {
 
 // sync looks at the Pod, does what is due, and returns when to look again at the latest.
 func (w *Worker) sync(ctx context.Context) time.Duration {
+	w.admit()
 	if err := w.observe(ctx); err != nil {
 		if ctx.Err() == nil {
 			slog.WarnContext(ctx, "runtime cannot be asked about pod", "uid", w.uid, "err", err)

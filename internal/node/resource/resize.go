@@ -51,14 +51,28 @@ func set(list *corev1.ResourceList, name corev1.ResourceName, amount *resource.Q
 	(*list)[name] = *amount
 }
 
-// Exceeds says, in the kubelet's words, what the Pod asks for beyond all that the node has; empty if nothing.
-func Exceeds(pod *corev1.Pod, allocatable corev1.ResourceList) string {
-	requests := helper.PodRequests(pod, helper.PodResourcesOptions{})
-	if asked, has := requests.Cpu().MilliValue(), allocatable.Cpu().MilliValue(); asked > has {
-		return fmt.Sprintf("Node didn't have enough capacity: cpu, requested: %d, capacity: %d", asked, has)
+// Shortage says, in the kubelet's words, what a Pod that others leave too little for would have to wait for; never tells
+// that the node is too small even without them. It is empty if the Pod fits.
+func Shortage(pod *corev1.Pod, others, allocatable corev1.ResourceList) (message string, never bool) {
+	requests := Requests(pod)
+	for _, r := range []struct {
+		name              string
+		asked, taken, all int64
+	}{
+		{"cpu", requests.Cpu().MilliValue(), others.Cpu().MilliValue(), allocatable.Cpu().MilliValue()},
+		{"memory", requests.Memory().Value(), others.Memory().Value(), allocatable.Memory().Value()},
+	} {
+		switch {
+		case r.asked > r.all:
+			return fmt.Sprintf("Node didn't have enough capacity: %s, requested: %d, capacity: %d", r.name, r.asked, r.all), true
+		case r.asked+r.taken > r.all && message == "":
+			message = fmt.Sprintf("Node didn't have enough resource: %s, requested: %d, used: %d, capacity: %d", r.name, r.asked, r.taken, r.all)
+		}
 	}
-	if asked, has := requests.Memory().Value(), allocatable.Memory().Value(); asked > has {
-		return fmt.Sprintf("Node didn't have enough capacity: memory, requested: %d, capacity: %d", asked, has)
-	}
-	return ""
+	return message, false
+}
+
+// Requests is what the Pod takes of its node.
+func Requests(pod *corev1.Pod) corev1.ResourceList {
+	return helper.PodRequests(pod, helper.PodResourcesOptions{})
 }

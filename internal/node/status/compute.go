@@ -33,7 +33,7 @@ type Input struct {
 	Renewing bool
 	// ResizePending says why the node does not give containers the resources that the API's spec asks for; Pod has
 	// those that it gives. ResizeFailed says, by container, why that did not work out.
-	ResizePending string
+	ResizePending Waiting
 	ResizeFailed  map[string]string
 	// Stopping says that no container will be started any more.
 	Stopping bool

@@ -35,10 +35,10 @@ func (in *Input) conditions(s *corev1.PodStatus) {
 // resize tells of resources that are still to be changed, as long as they are.
 func (in *Input) resize(s *corev1.PodStatus) {
 	s.Conditions = slices.DeleteFunc(s.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodResizePending && in.ResizePending == "" || c.Type == corev1.PodResizeInProgress && !in.resizing()
+		return c.Type == corev1.PodResizePending && in.ResizePending == (Waiting{}) || c.Type == corev1.PodResizeInProgress && !in.resizing()
 	})
-	if in.ResizePending != "" {
-		in.set(s, corev1.PodCondition{Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: corev1.PodReasonInfeasible, Message: in.ResizePending})
+	if in.ResizePending != (Waiting{}) {
+		in.set(s, corev1.PodCondition{Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: in.ResizePending.Reason, Message: in.ResizePending.Message})
 	}
 	if !in.resizing() {
 		return
