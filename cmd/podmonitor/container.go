@@ -118,11 +118,11 @@ func (l *loop) start(r request) {
 		return
 	}
 	l.containers[b.ID] = c
-	l.launch(&p, s.own, r.files, append(s.close, r.files...), func(res result) { c.launched(r, &p, s, b, res) })
+	l.launch(&p, s.own, r.files, append(s.close, r.files...), func(res result) { c.launched(r, s, b, res) })
 }
 
 // launched goes on once the program has run.
-func (c *container) launched(r request, p *launch.Program, s streams, b wire.StartBody, res result) {
+func (c *container) launched(r request, s streams, b wire.StartBody, res result) {
 	s.close = nil
 	err := res.err
 	if err == nil && b.TTY {
@@ -138,7 +138,7 @@ func (c *container) launched(r request, p *launch.Program, s streams, b wire.Sta
 		}
 		c.log.close()
 		delete(c.l.containers, c.status.ID)
-		r.reply(launchError(p, err))
+		r.reply(launchError(err))
 		return
 	}
 	c.pidfd = res.pidfd

@@ -49,10 +49,10 @@ func (l *loop) exec(r request) {
 	}
 	s.own[launch.FileTarget], s.own[launch.FileSelf] = target, l.self
 	closing := append(append(s.close, target), r.files...)
-	l.launch(&p, s.own, passed, closing, func(res result) { l.execed(r, &p, b, s, res) })
+	l.launch(&p, s.own, passed, closing, func(res result) { l.execed(r, b, s, res) })
 }
 
-func (l *loop) execed(r request, p *launch.Program, b wire.ExecBody, s streams, res result) {
+func (l *loop) execed(r request, b wire.ExecBody, s streams, res result) {
 	e := &process{conn: r.conn, id: b.Exec, pidfd: res.pidfd}
 	err, master := res.err, -1
 	if err == nil && b.TTY {
@@ -64,7 +64,7 @@ func (l *loop) execed(r request, p *launch.Program, b wire.ExecBody, s streams, 
 		if res.err == nil {
 			_ = unix.Kill(res.pid, unix.SIGKILL)
 		}
-		r.reply(launchError(p, err))
+		r.reply(launchError(err))
 		return
 	}
 	l.execs[execKey{r.conn, b.Exec}] = e

@@ -163,6 +163,9 @@ func (l *loop) dispatch(e unix.EpollEvent) {
 // rest gives memory back, and keeps Go from collecting every two minutes what nobody makes.
 func (l *loop) rest() {
 	l.buf, l.packet, l.oob = nil, nil, nil
+	if l.launching == 0 {
+		l.spawner.runner.Free()
+	}
 	debug.SetGCPercent(-1)
 	debug.FreeOSMemory()
 }

@@ -28,6 +28,7 @@ type result struct {
 type spawner struct {
 	// Both sides wait in the kernel, so that no third thread passes a job on.
 	wake, bell int
+	runner     launch.Runner // the thread's while anything is being launched
 	mu         sync.Mutex
 	jobs       []job
 	done       []func()
@@ -72,7 +73,7 @@ func (s *spawner) run() {
 
 func (s *spawner) launch(j job) {
 	var r result
-	r.pid, r.pidfd, r.err = launch.Run(j.program, j.files)
+	r.pid, r.pidfd, r.err = s.runner.Run(j.program, j.files)
 	s.mu.Lock()
 	s.done = append(s.done, func() { j.done(r) })
 	s.mu.Unlock()
@@ -113,20 +114,12 @@ func closeAll(fds []int) {
 }
 
 // launchError tells which call failed.
-func launchError(p *launch.Program, err error) wire.ReplyBody {
+func launchError(err error) wire.ReplyBody {
 	var f *launch.Failure
-	if !errors.As(err, &f) {
-		return wire.ReplyBody{Errno: errno(err)}
+	if errors.As(err, &f) {
+		return wire.ReplyBody{Errno: f.Errno, Launch: true, Call: int32(f.Call)}
 	}
-	r := wire.ReplyBody{Errno: f.Errno, Launch: true, Call: "clone3", Note: "make process"}
-	if f.Call >= 0 && f.Call < len(p.Calls) {
-		c := p.Calls[f.Call]
-		r.Call, r.Note = launch.CallName(c.Nr), c.Note
-		if c.Nr == launch.OpFail {
-			r.Call = launch.CallName(unix.SYS_EXECVE)
-		}
-	}
-	return r
+	return wire.ReplyBody{Errno: errno(err)}
 }
 
 func errno(err error) unix.Errno {

@@ -9,8 +9,7 @@ import (
 )
 
 const (
-	version = 3
-	maxNote = 8192
+	version = 4
 	// namespaces are the clone flags that a program may set.
 	namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC |
 		unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUSER
@@ -19,7 +18,7 @@ const (
 // ErrProgram is what a program that does not hold together gives.
 var ErrProgram = errors.New("invalid launch program")
 
-// MarshalBinary encodes a valid program.
+// MarshalBinary encodes a valid program, all but the notes: those stay with whoever can tell people.
 func (p *Program) MarshalBinary() ([]byte, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -57,7 +56,6 @@ func (c *Call) encode(w *wire.Writer) {
 		w.U8(uint8(a.Kind))
 		w.U64(a.Value)
 	}
-	w.String(c.Note)
 }
 
 // UnmarshalBinary decodes a program and refuses all that Validate does.
@@ -76,14 +74,9 @@ func (p *Program) UnmarshalBinary(b []byte) error {
 	for i := range p.Relocs {
 		p.Relocs[i] = Reloc{At: r.U32(), Target: r.U32()}
 	}
-	p.Calls = make([]Call, r.Len(MaxCalls, 14))
-	last := ""
+	p.Calls = make([]Call, r.Len(MaxCalls, 10))
 	for i := range p.Calls {
-		// Calls that serve one purpose say so in the same words, which are kept once.
-		if note := p.Calls[i].decode(r); string(note) != last {
-			last = string(note)
-		}
-		p.Calls[i].Note = last
+		p.Calls[i].decode(r)
 	}
 	if err := r.Close(); err != nil {
 		return fmt.Errorf("%w: %w", ErrProgram, err)
@@ -91,8 +84,7 @@ func (p *Program) UnmarshalBinary(b []byte) error {
 	return p.Validate()
 }
 
-// decode gives the note, which aliases the input.
-func (c *Call) decode(r *wire.Reader) (note []byte) {
+func (c *Call) decode(r *wire.Reader) {
 	c.Nr = r.U32()
 	c.Policy = Policy(r.U8())
 	c.Skip = r.U16()
@@ -100,12 +92,11 @@ func (c *Call) decode(r *wire.Reader) (note []byte) {
 	n := int(r.U8())
 	if n > len(c.Args) {
 		r.Fail()
-		return nil
+		return
 	}
 	for i := range n {
 		c.Args[i] = Arg{Kind: Kind(r.U8()), Value: r.U64()}
 	}
-	return r.Bytes(maxNote)
 }
 
 // Validate checks that every reference stays within the program.
@@ -155,8 +146,6 @@ func (p *Program) validateCall(i int) error {
 		return errors.New("skips past the end")
 	case int(c.Slot) >= max(p.Slots, 1):
 		return fmt.Errorf("slot %d", c.Slot)
-	case len(c.Note) > maxNote:
-		return errors.New("note too long")
 	}
 	for _, a := range c.Args {
 		if err := p.validateArg(a); err != nil {

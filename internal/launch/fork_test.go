@@ -55,7 +55,7 @@ func launchStopped(t *testing.T, p *launch.Program) (done <-chan outcome, resume
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		var o outcome
-		o.pid, o.pidfd, o.err = launch.Run(p, files)
+		o.pid, o.pidfd, o.err = new(launch.Runner).Run(p, files)
 		result <- o
 	}()
 	if _, err := told.Read(make([]byte, 1)); err != nil {
@@ -168,8 +168,10 @@ func BenchmarkFork(b *testing.B) {
 	builder.Must(unix.SYS_EXECVE, "exec", builder.Text("/bin/busybox"), builder.Texts("true"), builder.Texts())
 	p := builder.Program()
 	files := []int{-1, -1, -1, -1, -1, -1, int(namespace.Fd())}
+	var runner launch.Runner
+	defer runner.Free()
 	for b.Loop() {
-		pid, pidfd, err := launch.Run(p, files)
+		pid, pidfd, err := runner.Run(p, files)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory holds all that a child touches, mapped apart from Go's heap.
+// memory holds all that a child touches, mapped apart from Go's heap. It is used again and again: to map, touch and
+// unmap pages takes longer than much of what a launch does.
 type memory struct {
 	mapped []byte
 	shared []byte  // with a child that has memory of its own: the report
@@ -16,10 +17,30 @@ type memory struct {
 	job    *job
 }
 
+// room is what memory grows by, so that the next program fits in as well.
+const room = 128 << 10
+
+// reserve makes room for n bytes.
+func (m *memory) reserve(n int) (err error) {
+	if len(m.mapped) >= n {
+		return nil
+	}
+	m.free()
+	m.mapped, err = unix.Mmap(-1, 0, (n+room-1)/room*room, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	return err
+}
+
+func (m *memory) share() (err error) {
+	if m.shared == nil {
+		m.shared, err = unix.Mmap(-1, 0, int(unsafe.Sizeof(report{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	}
+	return err
+}
+
 func align(n int) int { return (n + 63) &^ 63 }
 
-// newMemory lays out [stack][job and report][slots][calls][data][gaps] and resolves the program into it.
-func newMemory(p *Program, files []int) (*memory, error) {
+// load lays out [stack][job and report][slots][calls][data][gaps] and resolves the program into it.
+func (m *memory) load(p *Program, files []int) error {
 	jobAt := childStack
 	reportAt := jobAt + align(int(unsafe.Sizeof(job{})))
 	slotsAt := reportAt + align(int(unsafe.Sizeof(report{})))
@@ -27,26 +48,27 @@ func newMemory(p *Program, files []int) (*memory, error) {
 	dataAt := callsAt + align((len(p.Calls)+1)*int(unsafe.Sizeof(flatCall{})))
 	gapsAt := dataAt + align(len(p.Data)+64)
 	gaps := gapsBetween(p, files)
-	b, err := unix.Mmap(-1, 0, gapsAt+align(len(gaps)*int(unsafe.Sizeof(gap{}))), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return nil, err
+	if err := m.reserve(gapsAt + align(len(gaps)*int(unsafe.Sizeof(gap{})))); err != nil {
+		return err
 	}
+	b := m.mapped
 	base := uintptr(unsafe.Pointer(&b[0]))
 	data := base + uintptr(dataAt)
-	m := &memory{mapped: b, stack: base, job: (*job)(unsafe.Pointer(&b[jobAt]))}
-	m.job.report = (*report)(unsafe.Pointer(&b[reportAt]))
+	m.stack, m.job = base, (*job)(unsafe.Pointer(&b[jobAt]))
+	*m.job = job{report: (*report)(unsafe.Pointer(&b[reportAt]))}
 	if len(gaps) > 0 {
 		copy(unsafe.Slice((*gap)(unsafe.Pointer(&b[gapsAt])), len(gaps)), gaps)
 		m.job.gaps, m.job.ngaps = unsafe.Pointer(&b[gapsAt]), uintptr(len(gaps))
-		if m.shared, err = unix.Mmap(-1, 0, int(unsafe.Sizeof(report{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS); err != nil {
-			m.free()
-			return nil, err
+		if err := m.share(); err != nil {
+			return err
 		}
 		m.job.report = (*report)(unsafe.Pointer(&m.shared[0]))
 	}
+	*m.job.report = report{}
 	m.job.calls = unsafe.Pointer(&b[callsAt])
 	m.job.ncalls = uintptr(len(p.Calls))
 	m.job.slots = unsafe.Pointer(&b[slotsAt])
+	clear(b[slotsAt:callsAt])
 	m.job.data = unsafe.Pointer(&b[dataAt])
 	copy(b[dataAt:], p.Data)
 	for _, r := range p.Relocs {
@@ -58,7 +80,7 @@ func newMemory(p *Program, files []int) (*memory, error) {
 			flat[i] = flatten(&p.Calls[i], data, files)
 		}
 	}
-	return m, nil
+	return nil
 }
 
 func flatten(c *Call, data uintptr, files []int) flatCall {
@@ -101,8 +123,10 @@ func gapsBetween(p *Program, files []int) []gap {
 }
 
 func (m *memory) free() {
-	_ = unix.Munmap(m.mapped)
-	if m.shared != nil {
-		_ = unix.Munmap(m.shared)
+	for _, b := range [][]byte{m.mapped, m.shared} {
+		if b != nil {
+			_ = unix.Munmap(b)
+		}
 	}
+	*m = memory{}
 }

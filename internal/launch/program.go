@@ -107,7 +107,7 @@ type Call struct {
 	// Slot, when not 0, keeps the result under this number.
 	Slot uint16
 	Args [6]Arg
-	// Note tells a person what the call is for, as in "mount proc on /proc".
+	// Note tells a person what the call is for, as in "mount proc on /proc". It is not encoded.
 	Note string
 }
 

@@ -64,6 +64,12 @@ type flatCall struct {
 	args   [6]uintptr // of an Op, args[0] is an offset in the data
 }
 
+// Runner runs programs, one at a time. The zero value is ready.
+type Runner struct{ memory memory }
+
+// Free gives back the memory that a Runner keeps between runs.
+func (r *Runner) Free() { r.memory.free() }
+
 // Run runs a program in a child and returns once the child executes the program's
 // last call (an execve) or fails. files are the descriptors of FileStdin and so on;
 // -1 stands for one that the program does not use. The calling thread is stopped
@@ -72,18 +78,17 @@ type flatCall struct {
 //
 // The process should have PR_SET_DUMPABLE 0: its memory is the child's for a while. That
 // keeps everyone out but those with CAP_SYS_PTRACE who see the child: nobody before OpFork.
-func Run(p *Program, files []int) (pid, pidfd int, err error) {
+func (r *Runner) Run(p *Program, files []int) (pid, pidfd int, err error) {
 	if err := p.Validate(); err != nil {
 		return 0, -1, err
 	}
 	if len(files) < FirstFile+p.Files {
 		return 0, -1, ErrProgram
 	}
-	m, err := newMemory(p, files)
-	if err != nil {
+	m := &r.memory
+	if err := m.load(p, files); err != nil {
 		return 0, -1, err
 	}
-	defer m.free()
 	args := cloneArgs{
 		flags: p.Spawn.Flags | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
 		pidfd: uint64(uintptr(unsafe.Pointer(&m.job.pidfd))), exitSignal: uint64(unix.SIGCHLD),
@@ -101,11 +106,11 @@ func Run(p *Program, files []int) (pid, pidfd int, err error) {
 	if m.job.child != 0 {
 		pid, pidfd = int(m.job.child), succeed(int(m.job.child), pidfd)
 	}
-	if r := *m.job.report; r.errno != 0 {
+	if report := *m.job.report; report.errno != 0 {
 		if pidfd >= 0 {
 			unix.Close(pidfd)
 		}
-		return pid, -1, &Failure{Call: int(r.failed) - 1, Errno: syscall.Errno(r.errno)}
+		return pid, -1, &Failure{Call: int(report.failed) - 1, Errno: syscall.Errno(report.errno)}
 	}
 	return pid, pidfd, nil
 }

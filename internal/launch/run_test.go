@@ -29,7 +29,7 @@ func run(t *testing.T, p *launch.Program, stdout *os.File) (int, error) {
 		files[i] = -1
 	}
 	files[launch.FileStdout] = int(stdout.Fd())
-	pid, pidfd, err := launch.Run(p, files)
+	pid, pidfd, err := new(launch.Runner).Run(p, files)
 	if pid == 0 {
 		return 0, err
 	}
@@ -134,6 +134,9 @@ func TestEncode(t *testing.T) {
 	if err := q.UnmarshalBinary(b); err != nil {
 		t.Fatal(err)
 	}
+	for i := range p.Calls {
+		p.Calls[i].Note = ""
+	}
 	if diff := cmp.Diff(p, &q); diff != "" {
 		t.Error(diff)
 	}
@@ -174,8 +177,10 @@ func BenchmarkRun(b *testing.B) {
 	defer null.Close()
 	p := echo(unix.SYS_EXECVE)
 	files := []int{-1, int(null.Fd()), -1, -1, -1, -1}
+	var runner launch.Runner
+	defer runner.Free()
 	for b.Loop() {
-		pid, pidfd, err := launch.Run(p, files)
+		pid, pidfd, err := runner.Run(p, files)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -12,10 +12,12 @@
 package monitor
 
 import (
+	"errors"
 	"os"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/launch"
+	"golang.org/x/sys/unix"
 )
 
 // Config says how to spawn a monitor.
@@ -137,3 +139,19 @@ func (e *StartError) Error() string { return e.Note + ": " + e.Call + ": " + e.E
 
 // Unwrap gives the errno.
 func (e *StartError) Unwrap() error { return e.Err }
+
+// startError tells which call of a program failed.
+func startError(p *launch.Program, err error) error {
+	var f *launch.Failure
+	switch {
+	case !errors.As(err, &f):
+		return err
+	case f.Call < 0 || f.Call >= len(p.Calls):
+		return &StartError{Call: "clone3", Note: "make process", Err: f.Errno}
+	}
+	c := p.Calls[f.Call]
+	if c.Nr == launch.OpFail { // what the tries before it, all of them to execute, have left
+		return &StartError{Call: launch.CallName(unix.SYS_EXECVE), Note: c.Note, Err: f.Errno}
+	}
+	return &StartError{Call: launch.CallName(c.Nr), Note: c.Note, Err: f.Errno}
+}

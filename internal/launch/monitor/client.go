@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/mayfly-run/mayfly/internal/launch"
 	"github.com/mayfly-run/mayfly/internal/launch/wire"
 	"golang.org/x/sys/unix"
 )
@@ -262,7 +263,7 @@ func replyError(b wire.ReplyBody) error {
 	case b.Errno == 0:
 		return nil
 	case b.Launch:
-		return &StartError{Call: b.Call, Note: b.Note, Err: b.Errno}
+		return &launch.Failure{Call: int(b.Call), Errno: b.Errno}
 	case b.Errno == unix.ESRCH:
 		return os.ErrProcessDone
 	case b.Errno == unix.EBADMSG:

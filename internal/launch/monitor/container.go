@@ -58,7 +58,7 @@ func (c *Client) Start(ctx context.Context, r StartRequest) (Status, error) {
 	got, err := c.call(ctx, wire.Start, body.Encode, r.Files)
 	closeFiles(got.files)
 	if err != nil {
-		return Status{}, fmt.Errorf("start %s: %w", r.ID, err)
+		return Status{}, fmt.Errorf("start %s: %w", r.ID, startError(r.Program, err))
 	}
 	return first(got.body, r.ID)
 }

@@ -30,6 +30,7 @@ func (c *Client) Exec(ctx context.Context, r ExecRequest) (*Process, error) {
 	}
 	if err != nil {
 		closeFiles(got.files)
+		err = startError(r.Program, err)
 		c.processEnded(p.id, 0, err)
 		p.Close()
 		return nil, fmt.Errorf("exec in %s: %w", r.ID, err)

@@ -179,26 +179,25 @@ func DecodeList(r *Reader) []Status {
 
 // ReplyBody answers. Errno is 0 for success. A failed launch says which call failed.
 type ReplyBody struct {
-	Errno      syscall.Errno
-	Launch     bool // the call of a program failed
-	Call, Note string
-	PID        uint32
-	List       []Status
+	Errno  syscall.Errno
+	Launch bool  // the call of a program failed
+	Call   int32 // its number; -1 when no process could be made
+	PID    uint32
+	List   []Status
 }
 
 // Encode appends the body.
 func (b *ReplyBody) Encode(w *Writer) {
 	w.U32(uint32(b.Errno))
 	w.Bool(b.Launch)
-	w.String(b.Call)
-	w.String(b.Note)
+	w.U32(uint32(b.Call))
 	w.U32(b.PID)
 	EncodeList(w, b.List)
 }
 
 // Decode takes the body.
 func (b *ReplyBody) Decode(r *Reader) error {
-	*b = ReplyBody{Errno: syscall.Errno(r.U32()), Launch: r.Bool(), Call: r.String(MaxMessage), Note: r.String(MaxMessage), PID: r.U32()}
+	*b = ReplyBody{Errno: syscall.Errno(r.U32()), Launch: r.Bool(), Call: int32(r.U32()), PID: r.U32()}
 	b.List = DecodeList(r)
 	return r.Close()
 }
