@@ -1,0 +1,164 @@
+// Command critest runs the CRI's validation suite, sigs.k8s.io/cri-tools' critest, on Mayfly's runtime alone: no API
+// server, no node agent. hack/critest.sh builds what it needs and starts it.
+//
+// No registry can be reached, so a registry on loopback stands for the suite's, with images made of programs on this
+// machine. skip.txt names the specs that cannot be run here, expected.txt those that fail, each with its reason; any
+// other failure is an error, and so is a listed one that passes.
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/cri"
+	"github.com/mayfly-run/mayfly/internal/launch/monitor/binary"
+)
+
+type options struct {
+	suite, busybox, guest string
+	skip, expected        string
+	focus                 string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.suite, "suite", "bin/critest", "the built critest")
+	flag.StringVar(&o.busybox, "busybox", "bin/busybox-shared", "Debian's busybox, not busybox-static")
+	flag.StringVar(&o.guest, "guest", "bin/critest-guest", "the built test/critest/guest")
+	flag.StringVar(&o.skip, "skip", "test/critest/skip.txt", "specs not to run")
+	flag.StringVar(&o.expected, "expected", "test/critest/expected.txt", "specs that fail")
+	flag.StringVar(&o.focus, "focus", "", "run the specs that match this regular expression alone, and judge nothing else")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "critest:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	skip, err := readList(o.skip)
+	if err != nil {
+		return err
+	}
+	expected, err := readList(o.expected)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "critest")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	registry, err := serve(o.busybox, o.guest)
+	if err != nil {
+		return err
+	}
+	defer registry.Close()
+	if err := redirect(filepath.Join(dir, "certs.d"), registry.URL); err != nil {
+		return err
+	}
+	endpoint, halt, err := startRuntime(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, halt()) }()
+	report := filepath.Join(dir, "report.json")
+	if err := runSuite(ctx, o, skip, endpoint, report); err != nil {
+		return err
+	}
+	results, err := readReport(report)
+	if err != nil {
+		return err
+	}
+	return judge(results, skip, expected, o.focus == "")
+}
+
+// startRuntime starts a runtime below dir; halt stops it and removes all that it had made.
+func startRuntime(dir string) (endpoint string, halt func() error, _ error) {
+	var id [4]byte
+	rand.Read(id[:])
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	cfg := cri.Config{
+		RootDir: filepath.Join(dir, "root"), RunDir: filepath.Join(dir, "run"), Socket: filepath.Join(dir, "cri.sock"),
+		InstanceID: hex.EncodeToString(id[:]), PodCIDRs: []string{fmt.Sprintf("198.%d.%d.0/24", 18+id[0]%2, id[1])},
+		RegistryConfigDir: filepath.Join(dir, "certs.d"), Monitor: binary.Executable(),
+	}
+	runtime, err := cri.New(context.Background(), cfg)
+	if err != nil {
+		return "", nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- runtime.Run(ctx) }()
+	halt = func() error {
+		cancel()
+		err := <-done
+		purgeCtx, stop := context.WithTimeout(context.Background(), time.Minute)
+		defer stop()
+		return errors.Join(err, cri.Purge(purgeCtx, cfg))
+	}
+	select {
+	case <-runtime.Ready():
+		return "unix://" + cfg.Socket, halt, nil
+	case err := <-done:
+		done <- err
+		return "", nil, errors.Join(halt())
+	}
+}
+
+// runSuite takes failed specs for no error: the report tells.
+func runSuite(ctx context.Context, o options, skip list, endpoint, report string) error {
+	suite := exec.CommandContext(ctx, o.suite, "-runtime-endpoint="+endpoint, "-image-endpoint="+endpoint,
+		"-ginkgo.skip="+skip.pattern(), "-ginkgo.json-report="+report, "-ginkgo.no-color", "-test.timeout=30m")
+	if o.focus != "" {
+		suite.Args = append(suite.Args, "-ginkgo.focus="+o.focus)
+	}
+	suite.Stdout, suite.Stderr = os.Stdout, os.Stderr
+	suite.Cancel = func() error { return suite.Process.Signal(os.Interrupt) }
+	err := suite.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() == nil {
+		return nil
+	}
+	return cmp.Or(ctx.Err(), err)
+}
+
+func judge(results []result, skip, expected list, whole bool) error {
+	passed, failed, skipped, surprises := verdict(results, skip, expected)
+	if !whole {
+		surprises = nil
+	}
+	for _, r := range results {
+		if reason := expected[r.name]; r.state != "passed" && reason != "" {
+			fmt.Printf("fails as expected: %s: %s\n", r.name, reason)
+		}
+	}
+	for _, surprise := range surprises {
+		fmt.Println(surprise)
+	}
+	fmt.Printf("critest: %d passed, %d failed, %d skipped of %d\n", passed, failed, skipped, len(results))
+	switch {
+	case len(results) == 0:
+		return errors.New("the suite reported nothing")
+	case !whole && failed > 0:
+		return fmt.Errorf("%d specs failed", failed)
+	case len(surprises) > 0:
+		return fmt.Errorf("%d specs did otherwise than expected", len(surprises))
+	}
+	return nil
+}
