@@ -184,13 +184,9 @@ func TestMemory(t *testing.T) {
 		if n, _ := fmt.Sscanf(line, "Anonymous: %d kB", &kb); n == 1 {
 			private += kb
 		}
-		// A huge page counts as 2 MB whatever is in it, and whether the kernel gives one is not the monitor's doing.
-		if n, _ := fmt.Sscanf(line, "AnonHugePages: %d kB", &kb); n == 1 {
-			private -= kb
-		}
 	}
 	t.Logf("%d kB private", private)
-	if private > 2048 { // what a Pod may cost beyond its application
+	if private > 1536 {
 		t.Errorf("%d kB private\n%s", private, content)
 	}
 }
