@@ -1,6 +1,8 @@
 package launch_test
 
 import (
+	"bytes"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -107,6 +109,8 @@ func TestForkSharesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ours.Close()
+	secret := make([]byte, 1<<20)
+	rand.Read(secret)
 	done, resume := launchStopped(t, stopped("/bin/true"))
 	apart, sharing := children(t)
 	if len(apart) != 1 || len(sharing) != 1 {
@@ -124,6 +128,10 @@ func TestForkSharesNothing(t *testing.T) {
 			t.Error("the child has a file of ours")
 		}
 	}
+	if bytes.Contains(memoryOf(t, apart[0]), secret[:32]) {
+		t.Error("the child has a copy of our memory")
+	}
+	runtime.KeepAlive(secret)
 	resume()
 	o := <-done
 	if o.err != nil || o.pid != apart[0] {
@@ -136,6 +144,34 @@ func TestForkSharesNothing(t *testing.T) {
 	if _, err := unix.Wait4(sharing[0], nil, unix.WNOHANG, nil); err != unix.ECHILD {
 		t.Errorf("the first child was not reaped: %v", err)
 	}
+}
+
+// memoryOf reads all that a process can write to.
+func memoryOf(t *testing.T, pid int) []byte {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	var all []byte
+	for line := range strings.Lines(string(maps)) {
+		var from, to int64
+		var mode string
+		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &mode); n == 3 && strings.HasPrefix(mode, "rw") {
+			part := make([]byte, to-from)
+			n, _ := memory.ReadAt(part, from)
+			all = append(all, part[:n]...)
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal("the child has no memory")
+	}
+	return all
 }
 
 func TestForkTellsFailure(t *testing.T) {

@@ -65,7 +65,10 @@ type flatCall struct {
 }
 
 // Runner runs programs, one at a time. The zero value is ready.
-type Runner struct{ memory memory }
+type Runner struct {
+	memory  memory
+	private bool // what a fork need not see has been marked
+}
 
 // Free gives back the memory that a Runner keeps between runs.
 func (r *Runner) Free() { r.memory.free() }
@@ -88,6 +91,9 @@ func (r *Runner) Run(p *Program, files []int) (pid, pidfd int, err error) {
 	m := &r.memory
 	if err := m.load(p, files); err != nil {
 		return 0, -1, err
+	}
+	if m.job.ngaps > 0 {
+		r.makePrivate()
 	}
 	args := cloneArgs{
 		flags: p.Spawn.Flags | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
