@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -86,8 +87,7 @@ func (s *Server) ensurePolicy(ctx context.Context) error {
 		switch {
 		case !ok:
 			_, err = roles.Create(ctx, &want, metav1.CreateOptions{})
-		case old.Annotations[rbacv1.AutoUpdateAnnotationKey] == "true" && !equality.Semantic.DeepEqual(old.Rules, want.Rules):
-			old.Rules = want.Rules
+		case old.Annotations[rbacv1.AutoUpdateAnnotationKey] == "true" && renew(&old, want):
 			_, err = roles.Update(ctx, &old, metav1.UpdateOptions{})
 		}
 		if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -95,6 +95,21 @@ func (s *Server) ensurePolicy(ctx context.Context) error {
 		}
 	}
 	return s.ensureBindings(ctx)
+}
+
+// renew makes an old role what it is made today and tells whether anything changed. The rules of an aggregated role are
+// left to its controller, and so are the selectors that it has.
+func renew(old *rbacv1.ClusterRole, want rbacv1.ClusterRole) bool {
+	before := old.DeepCopy()
+	if old.Labels == nil {
+		old.Labels = map[string]string{}
+	}
+	maps.Copy(old.Labels, want.Labels)
+	if old.AggregationRule == nil {
+		old.AggregationRule = want.AggregationRule
+		old.Rules = want.Rules
+	}
+	return !equality.Semantic.DeepEqual(before, old)
 }
 
 func (s *Server) ensureBindings(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/printer"
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
+	"github.com/mayfly-run/mayfly/internal/apiserver/registry/certificate"
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/namespace"
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/plain"
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/pod"
@@ -43,7 +45,7 @@ func (s *Server) install(cfg *genericapiserver.Config) error {
 	var rest []*genericapiserver.APIGroupInfo
 	for _, gv := range []schema.GroupVersion{
 		admissionregistrationv1.SchemeGroupVersion, appsv1.SchemeGroupVersion, authenticationv1.SchemeGroupVersion, authorizationv1.SchemeGroupVersion,
-		coordinationv1.SchemeGroupVersion, eventsv1.SchemeGroupVersion, nodev1.SchemeGroupVersion,
+		certificatesv1.SchemeGroupVersion, coordinationv1.SchemeGroupVersion, eventsv1.SchemeGroupVersion, nodev1.SchemeGroupVersion,
 		policyv1.SchemeGroupVersion, rbacv1.SchemeGroupVersion, schedulingv1.SchemeGroupVersion,
 	} {
 		info := s.group(gv, groups[gv.Group])
@@ -65,6 +67,7 @@ func (s *Server) groups(o registry.Options, auth authorizer.Authorizer) (map[str
 		corev1.GroupName:                  plain.Core,
 		admissionregistrationv1.GroupName: policy.New,
 		appsv1.GroupName:                  plain.Apps,
+		certificatesv1.GroupName:          certificate.New,
 		coordinationv1.GroupName:          plain.Coordination,
 		nodev1.GroupName:                  plain.Node,
 		policyv1.GroupName:                plain.Policy,

@@ -105,3 +105,14 @@ func TestServesOverTLS(t *testing.T) {
 		t.Errorf("namespaces: %d", len(list.Items))
 	}
 }
+
+// eventually waits until the condition holds: caches follow what is written.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if condition() {
+			return
+		}
+	}
+	t.Fatalf("never happened: %s", what)
+}

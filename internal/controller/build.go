@@ -4,15 +4,19 @@ import (
 	"context"
 
 	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/mayfly-run/mayfly/internal/controller/aggregation"
+	"github.com/mayfly-run/mayfly/internal/controller/certificate"
 	"github.com/mayfly-run/mayfly/internal/controller/deployment"
 	"github.com/mayfly-run/mayfly/internal/controller/disruption"
 	"github.com/mayfly-run/mayfly/internal/controller/garbage"
@@ -65,6 +69,8 @@ func (s shop) candidates() []candidate {
 		sets        = appsv1.SchemeGroupVersion.WithResource("replicasets")
 		deployments = appsv1.SchemeGroupVersion.WithResource("deployments")
 		budgets     = policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets")
+		requests    = certificatesv1.SchemeGroupVersion.WithResource("certificatesigningrequests")
+		roles       = rbacv1.SchemeGroupVersion.WithResource("clusterroles")
 		leases      = coordinationv1.SchemeGroupVersion.WithResource("leases")
 	)
 	of := func(resources ...schema.GroupVersionResource) []schema.GroupVersionResource { return resources }
@@ -81,6 +87,8 @@ func (s shop) candidates() []candidate {
 		{of(pods, sets, deployments, budgets), s.disruption},
 		{of(pods, nodes, leases), s.nodeLife},
 		{of(pods, core("resourcequotas")), s.quota},
+		{of(requests), s.certificate},
+		{of(roles), s.aggregation},
 	}
 }
 
@@ -155,6 +163,17 @@ func (s shop) nodeLife() (runner, error) {
 func (s shop) quota() (runner, error) {
 	core := s.informers.Core().V1()
 	return quota.New(quota.Config{Client: s.client, Metadata: s.metadata, Quotas: core.ResourceQuotas(), Pods: core.Pods()})
+}
+
+func (s shop) certificate() (runner, error) {
+	return certificate.New(certificate.Config{
+		Client: s.client, Requests: s.informers.Certificates().V1().CertificateSigningRequests(),
+		CACert: s.cfg.SigningCert, CAKey: s.cfg.SigningKey,
+	})
+}
+
+func (s shop) aggregation() (runner, error) {
+	return aggregation.New(s.client, s.informers.Rbac().V1().ClusterRoles())
 }
 
 // recorders returns the maker of event recorders, all of which write through one broadcaster.

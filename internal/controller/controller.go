@@ -9,6 +9,8 @@
 //	serviceaccount  the service account "default" of every namespace
 //	rootca          the ConfigMap kube-root-ca.crt of every namespace
 //	scheduler       which node a Pod runs on
+//	certificate     approval of nodes' requests for certificates, signatures, old requests
+//	aggregation     cluster roles that are made of others
 //	replicaset, deployment, disruption, garbage, podgc, nodelife, quota
 package controller
 
@@ -32,6 +34,8 @@ type Config struct {
 	Client *rest.Config
 	// RootCA is published in every namespace, PEM; none is when empty.
 	RootCA []byte
+	// SigningCert and SigningKey, PEM, sign the certificates that are asked for; nothing is signed when they are empty.
+	SigningCert, SigningKey []byte
 	// NodeName is the node of this process, which is never given up while the process lives.
 	NodeName string
 }

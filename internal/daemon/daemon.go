@@ -153,10 +153,16 @@ func (d *daemon) assembleClients() (err error) {
 	if err != nil {
 		return fmt.Errorf("read certificate authority: %w", err)
 	}
+	caKey, err := os.ReadFile(d.keys.CAKey)
+	if err != nil {
+		return fmt.Errorf("read certificate authority: %w", err)
+	}
 	d.control, err = controller.New(controller.Config{
-		Client:   d.api.ClientConfig("system:kube-controller-manager", "system:masters"),
-		RootCA:   rootCA,
-		NodeName: d.instance.NodeName,
+		Client:      d.api.ClientConfig("system:kube-controller-manager", "system:masters"),
+		RootCA:      rootCA,
+		SigningCert: rootCA,
+		SigningKey:  caKey,
+		NodeName:    d.instance.NodeName,
 	})
 	if err != nil {
 		return err

@@ -42,6 +42,8 @@ func commands() map[string]command {
 		"as-nobody":    asNobody,
 		"small-disk":   smallDisk,
 		"notified":     notified,
+
+		"certificate-request": certificateRequest,
 	}
 }
 

@@ -52,6 +52,7 @@ func New(c Config) (admission.Interface, *Dynamic, error) {
 		limitRanger(c.Limits),
 		serviceAccount(c.Accounts),
 		&nodeRestriction{admission.NewHandler(admission.Create, admission.Update, admission.Delete), c.Pods},
+		newCertificates(c.Authorizer),
 		security,
 		priority(classes),
 		defaultTolerationSeconds(),

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -44,6 +45,8 @@ func (n *nodeRestriction) Validate(ctx context.Context, a admission.Attributes, 
 		err = n.ownPod(ctx, node, a)
 	case corev1.Resource("serviceaccounts"):
 		err = n.ownToken(ctx, node, a)
+	case certificatesv1.Resource("certificatesigningrequests"):
+		err = ownCertificate(node, a)
 	case (schema.GroupResource{Group: coordinationv1.GroupName, Resource: "leases"}):
 		if a.GetNamespace() != corev1.NamespaceNodeLease || nameOf(a) != node {
 			err = fmt.Errorf("can only access node lease with the same name as the requesting node")

@@ -1,6 +1,8 @@
 package authz
 
 import (
+	"slices"
+
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -33,9 +35,22 @@ func bootstrapMeta(name string) metav1.ObjectMeta {
 	}
 }
 
-// aggregate marks a role whose rules become part of the role that of names, as admin, edit and view are made.
-func aggregate(role rbacv1.ClusterRole, of string) rbacv1.ClusterRole {
-	role.Labels["rbac.authorization.k8s.io/aggregate-to-"+of] = "true"
+// aggregateTo begins the label of a role whose rules become part of the role that the label's rest names.
+const aggregateTo = "rbac.authorization.k8s.io/aggregate-to-"
+
+// part is a role that is part of another.
+func part(role rbacv1.ClusterRole, of string) rbacv1.ClusterRole {
+	role.Labels[aggregateTo+of] = "true"
+	return role
+}
+
+// aggregated is a role that is made of others. It is stored with their rules, so that it is good before the controller
+// that keeps it so has run.
+func aggregated(name string, rules ...[]rbacv1.PolicyRule) rbacv1.ClusterRole {
+	role := clusterRole(name, slices.Concat(rules...)...)
+	role.AggregationRule = &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{
+		{MatchLabels: map[string]string{aggregateTo + name: "true"}},
+	}}
 	return role
 }
 
@@ -61,22 +76,34 @@ func ClusterRoles() []rbacv1.ClusterRole {
 			rule(verbs("get"), "", "pods/log"),
 			rule(verbs("get", "update", "patch"), "", "pods/ephemeralcontainers"),
 			rule(verbs("get", "create"), "", "pods/attach")),
-	}, namespaceRoles()...)
+	}, append(certificateRoles(), namespaceRoles()...)...)
+}
+
+func certificateRoles() []rbacv1.ClusterRole {
+	const group = "certificates.k8s.io"
+	roles := []rbacv1.ClusterRole{
+		clusterRole("system:node-bootstrapper", rule(verbs("create", "get", "list", "watch"), group, "certificatesigningrequests")),
+		clusterRole("system:certificates.k8s.io:certificatesigningrequests:nodeclient", rule(verbs("create"), group, "certificatesigningrequests/nodeclient")),
+		clusterRole("system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", rule(verbs("create"), group, "certificatesigningrequests/selfnodeclient")),
+	}
+	for _, signer := range []string{"legacy-unknown", "kubelet-serving", "kube-apiserver-client", "kube-apiserver-client-kubelet"} {
+		approve := rule(verbs("approve"), group, "signers")
+		approve.ResourceNames = []string{"kubernetes.io/" + signer}
+		roles = append(roles, clusterRole("system:certificates.k8s.io:"+signer+"-approver", approve))
+	}
+	return roles
 }
 
 func namespaceRoles() []rbacv1.ClusterRole {
 	view, edit, admin := viewRules(), editRules(), adminRules()
-	role := func(name string, rules ...[]rbacv1.PolicyRule) rbacv1.ClusterRole {
-		r := clusterRole(name)
-		for _, some := range rules {
-			r.Rules = append(r.Rules, some...)
-		}
-		return r
-	}
+	// The rules stand in the order that the controller gives them: that of the names of the parts.
 	return []rbacv1.ClusterRole{
-		aggregate(role("view", view), "edit"),
-		aggregate(role("edit", edit, view), "admin"),
-		role("admin", admin, edit, view),
+		part(clusterRole("system:aggregate-to-view", view...), "view"),
+		part(clusterRole("system:aggregate-to-edit", edit...), "edit"),
+		part(clusterRole("system:aggregate-to-admin", admin...), "admin"),
+		part(aggregated("view", view), "edit"),
+		part(aggregated("edit", edit, view), "admin"),
+		aggregated("admin", edit, view, admin),
 	}
 }
 

@@ -22,7 +22,7 @@ const notApplicable = "N/A"
 
 // sheets are the tables of every kind that has one of its own.
 func sheets() []sheet {
-	return slices.Concat([]sheet{podSheet()}, coreSheets(), appSheets(), classSheets(), roleSheets(), admissionSheets())
+	return slices.Concat([]sheet{podSheet()}, coreSheets(), appSheets(), classSheets(), roleSheets(), admissionSheets(), certificateSheets())
 }
 
 func appSheets() []sheet {

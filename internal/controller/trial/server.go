@@ -46,7 +46,7 @@ func identify(count *counter) clienttesting.ReactionFunc {
 	}
 }
 
-// update refuses what was made from an older version, and lets the status be changed by its subresource alone.
+// update refuses what was made from an older version, and lets the status be changed by its subresources alone.
 func update(client *fake.Clientset, count *counter) clienttesting.ReactionFunc {
 	return func(action clienttesting.Action) (bool, runtime.Object, error) {
 		update, ok := action.(clienttesting.UpdateAction)
@@ -69,7 +69,7 @@ func update(client *fake.Clientset, count *counter) clienttesting.ReactionFunc {
 		if v := sent.GetResourceVersion(); v != "" && v != current.GetResourceVersion() {
 			return true, nil, apierrors.NewConflict(action.GetResource().GroupResource(), sent.GetName(), fmt.Errorf("version is %s", current.GetResourceVersion()))
 		}
-		obj = merge(stored.DeepCopyObject(), obj, action.GetSubresource() == "status")
+		obj = merge(stored.DeepCopyObject(), obj, action.GetSubresource() == "status" || action.GetSubresource() == "approval")
 		merged, err := meta.Accessor(obj)
 		if err != nil {
 			return true, nil, err
