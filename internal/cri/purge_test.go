@@ -78,7 +78,7 @@ func TestEndsAreToldAfterPurge(t *testing.T) {
 	f := newFixture(t)
 	pod, config := f.pod("web")
 	flag := func(c *runtimev1.ContainerConfig) {
-		c.Mounts = []*runtimev1.Mount{{ContainerPath: "/flag", HostPath: f.logs}, {ContainerPath: "/image", Image: &runtimev1.ImageSpec{Image: busybox}}}
+		c.Mounts = []*runtimev1.Mount{{ContainerPath: "/flag", HostPath: f.logs}, {ContainerPath: "/image", Readonly: true, Image: &runtimev1.ImageSpec{Image: busybox}}}
 	}
 	running := f.run(pod, config, "running", flag)
 	ended := f.run(pod, config, "ended", shell("exit 4"))

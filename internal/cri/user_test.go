@@ -56,6 +56,9 @@ func TestUserNamespace(t *testing.T) {
 		"no root": func(o *runtimev1.NamespaceOption) {
 			o.UsernsOptions.Gids = []*runtimev1.IDMapping{{HostId: 1000000, ContainerId: 1, Length: 65536}}
 		},
+		"two mappings": func(o *runtimev1.NamespaceOption) {
+			o.UsernsOptions.Uids = append(o.UsernsOptions.Uids, &runtimev1.IDMapping{HostId: 2000000, ContainerId: 65536, Length: 1})
+		},
 		"no mappings":    func(o *runtimev1.NamespaceOption) { o.UsernsOptions.Uids = nil },
 		"host's network": func(o *runtimev1.NamespaceOption) { o.Network = runtimev1.NamespaceMode_NODE },
 	} {

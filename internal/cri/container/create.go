@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,7 +62,7 @@ func (s *Service) Create(ctx context.Context, id string, box *sandbox.Sandbox, c
 // prepare makes everything but the record.
 func (s *Service) prepare(ctx context.Context, c *Container, box *sandbox.Sandbox) error {
 	config := c.record.Config.Message
-	img, err := s.cfg.Images.Rootfs(ctx, imageName(config), c.ID)
+	img, err := s.cfg.Images.Rootfs(ctx, imageOf(config.GetImage()), c.ID)
 	if err != nil {
 		return fmt.Errorf("image of container %q: %w", config.GetMetadata().GetName(), err)
 	}
@@ -111,7 +112,7 @@ func (s *Service) specify(c *Container, box *sandbox.Sandbox, img image.Image, v
 		ID: c.ID, SandboxID: box.ID, Container: c.record.Config.Message, Sandbox: box.Config(), Image: img.Config, Accounts: accounts,
 		Namespaces: namespaces, UIDs: users.UIDs, GIDs: users.GIDs, Cgroup: c.record.Cgroup, ImageVolumes: volumes, Hostname: hostname,
 		Files:           spec.Files{ResolvConf: files.ResolvConf, Hostname: files.Hostname, Hosts: files.Hosts, Shm: files.Shm},
-		CgroupNamespace: s.cfg.Cgroups.Unified(),
+		CgroupNamespace: s.cfg.Cgroups.Unified(), AppArmorProfiles: appArmorProfiles(), SELinux: exists(selinuxFile),
 	})
 	if err != nil {
 		return err
@@ -178,11 +179,9 @@ func (s *Service) loadSpec(c *Container) (*specs.Spec, error) {
 	return loaded, nil
 }
 
-func imageName(config *runtimev1.ContainerConfig) string {
-	if ref := config.GetImage().GetImageRef(); ref != "" {
-		return ref
-	}
-	return config.GetImage().GetImage()
+// imageOf is the image itself where it is known; its name may mean another by now.
+func imageOf(image *runtimev1.ImageSpec) string {
+	return cmp.Or(image.GetImageRef(), image.GetImage())
 }
 
 // reference is the digest under which the image was pulled, its ID where it was imported.

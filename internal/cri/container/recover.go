@@ -49,8 +49,8 @@ func (s *Service) pin(ctx context.Context, c *Container) error {
 	}
 	var errs []error
 	for i, m := range record.Config.Message.GetMounts() {
-		if name := m.GetImage().GetImage(); name != "" {
-			if _, err := s.cfg.Images.Rootfs(ctx, name, holder(c.ID, i)); err != nil {
+		if m.GetImage().GetImage() != "" {
+			if _, err := s.cfg.Images.Rootfs(ctx, imageOf(m.GetImage()), holder(c.ID, i)); err != nil {
 				errs = append(errs, fmt.Errorf("image volume of container %s: %w", c.ID, err))
 			}
 		}

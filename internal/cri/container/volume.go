@@ -26,7 +26,7 @@ func (s *Service) mountVolumes(ctx context.Context, c *Container) (map[int]strin
 		if err != nil {
 			return nil, fmt.Errorf("image volume at %s: %w", m.GetContainerPath(), err)
 		}
-		c.record.Mounted = true
+		c.record.Mounted, m.Image.ImageRef = true, img.ID
 		dir := s.volume(c.ID, i)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("make image volume: %w", err)

@@ -37,8 +37,8 @@ func UsersOf(config *runtimev1.PodSandboxConfig) (*Users, error) {
 	if wanted.GetMode() != runtimev1.NamespaceMode_POD {
 		return nil, fmt.Errorf("user namespace of mode %v: %w", wanted.GetMode(), errdefs.ErrInvalidArgument)
 	}
-	if len(wanted.GetUids()) == 0 || len(wanted.GetGids()) == 0 {
-		return nil, fmt.Errorf("user namespace without mappings of users and groups: %w", errdefs.ErrInvalidArgument)
+	if len(wanted.GetUids()) != 1 || len(wanted.GetGids()) != 1 {
+		return nil, fmt.Errorf("user namespace with %d mappings of users and %d of groups, not one of each: %w", len(wanted.GetUids()), len(wanted.GetGids()), errdefs.ErrInvalidArgument)
 	}
 	for _, mode := range []runtimev1.NamespaceMode{options.GetNetwork(), options.GetIpc(), options.GetPid()} {
 		if mode == runtimev1.NamespaceMode_NODE {

@@ -30,6 +30,10 @@ type Input struct {
 	Hostname string
 	// CgroupNamespace asks for a cgroup namespace of its own, as usual where cgroup v2 is.
 	CgroupNamespace bool
+	// AppArmorProfiles lists the profiles that the kernel knows, nil where it has no AppArmor.
+	AppArmorProfiles func() ([]string, error)
+	// SELinux says that the kernel has SELinux.
+	SELinux bool
 }
 
 // Namespaces are paths of namespaces to join. An empty path means the host's, for PID a new one unless HostPID.

@@ -93,6 +93,9 @@ func clientMount(in *Input, index int, m *runtimev1.Mount) (specs.Mount, error) 
 		if source != "" {
 			return specs.Mount{}, fmt.Errorf("mount onto %s names both an image and a host path: %w", dest, errdefs.ErrInvalidArgument)
 		}
+		if !m.GetReadonly() {
+			return specs.Mount{}, fmt.Errorf("mount onto %s: an image is mounted with readonly alone: %w", dest, errdefs.ErrInvalidArgument)
+		}
 		source = in.ImageVolumes[index]
 		options = append(options, "ro")
 	} else {

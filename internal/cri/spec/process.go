@@ -9,7 +9,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
-	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -29,6 +28,9 @@ func process(in *Input, id identity) (*specs.Process, error) {
 	}
 	profile, err := apparmor(in)
 	if err != nil {
+		return nil, err
+	}
+	if err := refuseSELinux(in); err != nil {
 		return nil, err
 	}
 	return &specs.Process{
@@ -126,13 +128,4 @@ func namespaces(in *Input) []specs.LinuxNamespace {
 		list = append(list, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
 	return list
-}
-
-// apparmor refuses what cannot be kept: a profile by name on a kernel without AppArmor.
-func apparmor(in *Input) (string, error) {
-	profile := in.security().GetApparmor()
-	if profile.GetProfileType() != runtimev1.SecurityProfile_Localhost || in.privileged() {
-		return "", nil
-	}
-	return "", fmt.Errorf("AppArmor profile %q: this runtime does not load AppArmor profiles: %w", profile.GetLocalhostRef(), errdefs.ErrNotImplemented)
 }

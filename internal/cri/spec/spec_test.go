@@ -77,7 +77,7 @@ func TestGolden(t *testing.T) {
 				{ContainerPath: "/data/deep", HostPath: "/usr", Readonly: true, RecursiveReadOnly: true},
 				{ContainerPath: "/data", HostPath: "/etc", MountOptions: []string{"noexec", "nosuid"}},
 				{ContainerPath: "/etc/hosts", HostPath: "/etc/hostname", Propagation: runtimev1.MountPropagation_PROPAGATION_HOST_TO_CONTAINER},
-				{ContainerPath: "/image", Image: &runtimev1.ImageSpec{Image: "sha256:1"}},
+				{ContainerPath: "/image", Readonly: true, Image: &runtimev1.ImageSpec{Image: "sha256:1"}},
 			}
 			in.ImageVolumes = map[int]string{3: "/volumes/3"}
 		},
