@@ -25,12 +25,15 @@ import (
 const (
 	tickMilliseconds = 10
 	electionTicks    = 10
-	walSegmentBytes  = 8 << 20
+	walSegmentBytes  = 4 << 20
 	// snapshotCount is how many writes go by between snapshots. A start reads the WAL from the last one on, and until
 	// the next what was written since stays in memory.
 	snapshotCount = 1000
 	// catchUpEntries are kept in memory for followers that fell behind: there are none. Zero would be etcd's default.
 	catchUpEntries = 1
+	// keptFiles are the log's segments, and the snapshots, that stay when newer ones have made them needless. A start
+	// reads every segment there is.
+	keptFiles = 2
 	// quotaBytes bounds the database file; etcd refuses writes beyond it.
 	quotaBytes = 8 << 30
 	// startTimeout is generous: a large WAL is replayed before the server is ready.
@@ -178,8 +181,8 @@ func (e *Etcd) config() (config.ServerConfig, error) {
 		InitialElectionTickAdvance:  true,
 		SnapshotCount:               snapshotCount,
 		SnapshotCatchUpEntries:      catchUpEntries,
-		MaxSnapFiles:                d.MaxSnapFiles,
-		MaxWALFiles:                 d.MaxWalFiles,
+		MaxSnapFiles:                keptFiles,
+		MaxWALFiles:                 keptFiles,
 		MaxTxnOps:                   d.MaxTxnOps,
 		MaxRequestBytes:             d.MaxRequestBytes,
 		MaxConcurrentStreams:        d.MaxConcurrentStreams,
