@@ -189,7 +189,7 @@ func TestPodRuns(t *testing.T) {
 			t.Errorf("cgroup parent %s", got)
 		}
 		w.wait(time.Second)
-		for _, part := range []string{"already present on machine", "Created Created container: app", "Started Started container app"} {
+		for _, part := range []string{"already present on machine and can be accessed by the pod", "Created Container created", "Started Container started"} {
 			w.wantEvent(part)
 		}
 		node, err := w.api.CoreV1().Nodes().Get(w.ctx, "n1", metav1.GetOptions{})

@@ -127,7 +127,7 @@ func (w *Worker) launch(ctx context.Context, l launch) *failure {
 		return &failure{reason: reasonRun, message: reason, started: true}
 	}
 	w.running(ctx, name, id, l.sandbox)
-	w.tell(l, corev1.EventTypeNormal, "Started", "Started container %s", name)
+	w.tell(l, corev1.EventTypeNormal, "Started", "Container started")
 	if l.container.Lifecycle != nil {
 		l.told.flush()
 	}
@@ -150,7 +150,6 @@ func (w *Worker) running(ctx context.Context, name, id, sandbox string) {
 }
 
 func (w *Worker) create(ctx context.Context, l launch) (id string, f *failure) {
-	name := l.container.Name
 	img, err := w.ensureImage(ctx, l)
 	if err != nil {
 		return "", w.imageFailure(l, err)
@@ -169,7 +168,7 @@ func (w *Worker) create(ctx context.Context, l launch) (id string, f *failure) {
 		w.tell(l, corev1.EventTypeWarning, "Failed", "Error: %s", reason)
 		return "", &failure{reason: reasonCreate, message: reason}
 	}
-	w.tell(l, corev1.EventTypeNormal, "Created", "Created container: %s", name)
+	w.tell(l, corev1.EventTypeNormal, "Created", "Container created")
 	return answer.GetContainerId(), nil
 }
 
