@@ -93,6 +93,7 @@ func (p *pods) start(ctx context.Context, object *corev1.Pod) *pod.Worker {
 			return
 		}
 		p.agent.objects.forget(string(object.UID))
+		p.node.Images.Forget(object.UID)
 		p.mu.Lock()
 		delete(p.workers, object.UID)
 		p.mu.Unlock()

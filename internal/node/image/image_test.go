@@ -132,7 +132,14 @@ func TestPullBackOff(t *testing.T) {
 			if _, err := p.Ensure(t.Context(), request("x", corev1.PullAlways)); !errors.As(err, &f) || f.Reason != ReasonBackOff {
 				t.Fatalf("within %d s: %v", pause, err)
 			}
+			if want := `Back-off pulling image "x": ErrImagePull: down`; !strings.HasPrefix(f.Message, want) {
+				t.Errorf("the reason is %q, want %q", f.Message, want)
+			}
 			time.Sleep(time.Millisecond)
+		}
+		p.Forget("")
+		if _, err := p.Ensure(t.Context(), request("x", corev1.PullAlways)); !strings.Contains(err.Error(), ReasonPull+":") {
+			t.Errorf("a new Pod of that UID begins with %v", err)
 		}
 	})
 }

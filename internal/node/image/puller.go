@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/mayfly-run/mayfly/internal/node/backoff"
@@ -50,10 +53,11 @@ type Request struct {
 	Event func(kind, reason, format string, args ...any)
 }
 
-// Puller answers Requests and remembers which pulls failed lately.
+// Puller answers Requests and remembers which pulls failed lately, and why.
 type Puller struct {
 	service Service
 	backoff *backoff.Backoff
+	reasons sync.Map // by the back-off's key, of the last pull
 }
 
 // New returns a Puller on top of service.
@@ -82,7 +86,7 @@ func (p *Puller) Ensure(ctx context.Context, r Request) (*runtimev1.Image, error
 		r.Event(corev1.EventTypeWarning, "ErrImageNeverPull", "%s", message)
 		return nil, &Failure{ReasonNever, message}
 	case present != nil && r.Policy != corev1.PullAlways:
-		r.Event(corev1.EventTypeNormal, "Pulled", "Container image %q already present on machine", r.Image)
+		r.Event(corev1.EventTypeNormal, "Pulled", "Container image %q already present on machine and can be accessed by the pod", r.Image)
 		return present, nil
 	}
 	return p.pull(ctx, r, spec)
@@ -92,7 +96,8 @@ func (p *Puller) pull(ctx context.Context, r Request, spec *runtimev1.ImageSpec)
 	key := string(r.Pod.UID) + "_" + r.Image
 	if p.backoff.Remaining(key, time.Now()) > 0 {
 		r.Event(corev1.EventTypeNormal, "BackOff", "Back-off pulling image %q", r.Image)
-		return nil, &Failure{ReasonBackOff, fmt.Sprintf("Back-off pulling image %q", r.Image)}
+		reason, _ := p.reasons.Load(key)
+		return nil, &Failure{ReasonBackOff, fmt.Sprintf("Back-off pulling image %q: %s: %s", r.Image, ReasonPull, reason)}
 	}
 	r.Event(corev1.EventTypeNormal, "Pulling", "Pulling image %q", r.Image)
 	start := time.Now()
@@ -103,10 +108,11 @@ func (p *Puller) pull(ctx context.Context, r Request, spec *runtimev1.ImageSpec)
 	if err != nil {
 		p.backoff.Next(key, time.Now())
 		reason := runtime.Reason(err)
+		p.reasons.Store(key, reason)
 		r.Event(corev1.EventTypeWarning, "Failed", "Failed to pull image %q: %s", r.Image, reason)
 		return nil, &Failure{ReasonPull, reason}
 	}
-	p.backoff.Forget(key)
+	p.forget(key)
 	took := time.Since(start).Truncate(time.Millisecond)
 	r.Event(corev1.EventTypeNormal, "Pulled", "Successfully pulled image %q in %v (%v including waiting). Image size: %d bytes.", r.Image, took, took, image.GetSize())
 	return image, nil
@@ -115,6 +121,21 @@ func (p *Puller) pull(ctx context.Context, r Request, spec *runtimev1.ImageSpec)
 // RetryIn says how long the back-off of a Pod's image still lasts.
 func (p *Puller) RetryIn(pod *corev1.Pod, image string) time.Duration {
 	return p.backoff.Remaining(string(pod.UID)+"_"+image, time.Now())
+}
+
+// Forget drops what is remembered of the pulls for a Pod that is no longer.
+func (p *Puller) Forget(uid types.UID) {
+	p.reasons.Range(func(key, _ any) bool {
+		if strings.HasPrefix(key.(string), string(uid)+"_") {
+			p.forget(key.(string))
+		}
+		return true
+	})
+}
+
+func (p *Puller) forget(key string) {
+	p.backoff.Forget(key)
+	p.reasons.Delete(key)
 }
 
 // fetch tries each credential, and none if there are none.
