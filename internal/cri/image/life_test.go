@@ -51,6 +51,34 @@ func TestUntagTakesOneName(t *testing.T) {
 	assertEmpty(t, s)
 }
 
+func TestUntagTakesTheDigestWithTheLastTag(t *testing.T) {
+	s := newStore(t)
+	id := load(t, s, small(t, "x"), "other:v1")
+	target := s.index.byID[id].target
+	digest := "r.example/team/one@" + target.Digest.String()
+	if _, err := s.record(within(t.Context()), target, "r.example/team/one:1", "r.example/team/one:2", digest); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		ref  string
+		want []string
+	}{
+		{"r.example/team/one:1", []string{"r.example/team/one:1"}},
+		{"r.example/team/one:2", []string{"r.example/team/one:2", digest}},
+	} {
+		got, err := s.Untag(t.Context(), step.ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(Removed{Names: step.want}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.ref, diff)
+		}
+	}
+	if got := s.List(); len(got) != 1 || len(got[0].RepoDigests) != 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
 func TestImageInUseStaysUntilRelease(t *testing.T) {
 	s := newStore(t)
 	load(t, s, small(t, "x"), "used")

@@ -31,41 +31,67 @@ func (s *Store) Remove(ctx context.Context, ref string) (Removed, error) {
 }
 
 // Untag takes one name away, and the image with it when that was the last; Docker's rule, where Remove has the CRI's.
-// An image ID takes the image away with all names.
+// With the last tag of a repository goes the repository's digest. An image ID takes the image away with all names.
 func (s *Store) Untag(ctx context.Context, ref string) (Removed, error) {
 	name, err := Normalize(ref)
-	s.index.mu.RLock()
-	e := s.index.byName[name]
-	last := e != nil && e.otherNames(name) == 0
-	s.index.mu.RUnlock()
-	if err != nil || e == nil || last {
+	if err != nil {
 		return s.Remove(ctx, ref)
 	}
-	if err := s.images.Delete(within(ctx), name); err != nil && !errdefs.IsNotFound(err) {
-		return Removed{}, fmt.Errorf("remove name %s: %w", name, err)
+	s.index.mu.RLock()
+	e := s.index.byName[name]
+	var names []string
+	all := e == nil
+	if e != nil {
+		names, all = e.goingWith(name)
+	}
+	s.index.mu.RUnlock()
+	if all {
+		return s.Remove(ctx, ref)
+	}
+	for _, name := range names {
+		if err := s.images.Delete(within(ctx), name); err != nil && !errdefs.IsNotFound(err) {
+			return Removed{}, fmt.Errorf("remove name %s: %w", name, err)
+		}
 	}
 	s.index.mu.Lock()
 	defer s.index.mu.Unlock()
-	delete(e.names, name)
-	if s.index.byName[name] == e {
-		delete(s.index.byName, name)
-	}
-	return Removed{Names: []string{name}}, nil
-}
-
-// otherNames counts the names that would keep the image when name goes; a digest of the same repository counts as
-// part of its tag.
-func (e *entry) otherNames(name string) (n int) {
-	repository, _, _ := strings.Cut(name, "@")
-	if i := strings.LastIndex(repository, ":"); i > strings.LastIndex(repository, "/") {
-		repository = repository[:i]
-	}
-	for other := range e.names {
-		if other != name && !isID(other) && !strings.HasPrefix(other, repository+"@") {
-			n++
+	for _, name := range names {
+		delete(e.names, name)
+		if s.index.byName[name] == e {
+			delete(s.index.byName, name)
 		}
 	}
-	return n
+	return Removed{Names: names}, nil
+}
+
+// goingWith returns the names that go when name does, sorted, and whether these are all. It needs the index's lock.
+func (e *entry) goingWith(name string) (going []string, all bool) {
+	names, tags := e.sortedNames(), map[string]int{}
+	for _, n := range names {
+		if !strings.Contains(n, "@") && !isID(n) {
+			tags[repository(n)]++
+		}
+	}
+	last := !strings.Contains(name, "@") && tags[repository(name)] == 1
+	all = true
+	for _, n := range names {
+		switch {
+		case n == name, last && repository(n) == repository(name):
+			going = append(going, n)
+		case !isID(n):
+			all = false
+		}
+	}
+	return going, all
+}
+
+// repository is a stored name without its tag or digest.
+func repository(name string) string {
+	name, _, _ = strings.Cut(name, "@")
+	if i := strings.LastIndex(name, ":"); i > strings.LastIndex(name, "/") {
+		name = name[:i]
+	}
+	return name
 }
 
 // Removed tells what a removal took away.
