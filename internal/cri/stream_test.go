@@ -227,6 +227,32 @@ func TestDetach(t *testing.T) {
 	}
 }
 
+// TestStoppingIsNoSuccess: a client whose streams end because the runtime stops is told so.
+func TestStoppingIsNoSuccess(t *testing.T) {
+	f := newFixture(t)
+	pod, config := f.pod("web")
+	id := f.run(pod, config, "app", shell("echo ready; exec sleep 1000"))
+	sessions := map[string]*session{
+		"exec":   f.connect(f.execURL(&runtimev1.ExecRequest{ContainerId: id, Cmd: []string{"sh", "-c", "echo ready; exec sleep 1000"}, Stdout: true}), remotecommand.StreamProtocolV4Name),
+		"attach": f.connect(f.attachURL(&runtimev1.AttachRequest{ContainerId: f.run(pod, config, "talker", shell("while :; do echo ready; sleep 0.1; done")), Stdout: true}), remotecommand.StreamProtocolV4Name),
+	}
+	for _, s := range sessions {
+		s.open("stdout")
+		if _, err := io.ReadFull(s.streams["stdout"], make([]byte, len("ready\n"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.stop()
+	for kind, s := range sessions {
+		s.all("stdout")
+		if end := s.all("error"); !strings.Contains(end, `"status":"Failure"`) || !strings.Contains(end, "the runtime is stopping") {
+			t.Errorf("%s ended with %q", kind, end)
+		}
+		s.Close()
+	}
+	f.start()
+}
+
 func TestPortForward(t *testing.T) {
 	f := newFixture(t)
 	pod, config := f.pod("web")

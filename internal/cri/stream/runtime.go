@@ -59,7 +59,7 @@ func (r Runtime) Exec(ctx context.Context, id string, command []string, in io.Re
 	}()
 	copied := pipes.copy(ctx, in, out, errOut, ended)
 	if err := errors.Join(<-result, copied); err != nil {
-		return err
+		return whyEnded(ctx, err)
 	}
 	if code != 0 {
 		return exec.CodeExitError{Err: fmt.Errorf("command terminated with exit code %d", code), Code: code}
@@ -82,7 +82,15 @@ func (r Runtime) Attach(ctx context.Context, id string, in io.Reader, out, errOu
 	if attached.Detachable {
 		pipes.linger = &linger{}
 	}
-	return pipes.copy(ctx, in, out, errOut, nil)
+	return whyEnded(ctx, pipes.copy(ctx, in, out, errOut, nil))
+}
+
+// whyEnded is err, unless the streams ended because the server stops.
+func whyEnded(ctx context.Context, err error) error {
+	if stopping(ctx) {
+		return errStopping
+	}
+	return err
 }
 
 // follow passes sizes on until the client sends no more.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,13 +17,22 @@ import (
 	"k8s.io/cri-streaming/pkg/streaming"
 )
 
-// idleTimeout is after how long without a byte in either direction a stream is given up.
-const idleTimeout = 4 * time.Hour
+const (
+	// idleTimeout is after how long without a byte in either direction a stream is given up.
+	idleTimeout = 4 * time.Hour
+	// stopTimeout is how long clients may take to be told that the server stops.
+	stopTimeout = time.Second
+)
+
+// errStopping is why streams end that neither their process nor their client has ended. To a client, whose command was
+// cut off, it must not look like success.
+var errStopping = errors.New("the runtime is stopping; what was started may go on without its streams")
 
 // Server hands out URLs and serves them.
 type Server struct {
 	streaming.Server
 	listener net.Listener
+	streams  sync.RWMutex // held for reading by every request under way
 }
 
 // New listens on a free port of the loopback interface.
@@ -56,12 +66,14 @@ func (s *Server) PortForward(r *runtimev1.PortForwardRequest) (*runtimev1.PortFo
 	return s.GetPortForward(r)
 }
 
-// Run serves until ctx ends, and ends every stream then. Containers go on.
+// Run serves until ctx ends. Then every stream ends, and its client is told why. Containers go on.
 func (s *Server) Run(ctx context.Context) error {
+	streamsCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(errStopping)
 	server := &http.Server{
-		Handler:           noticeLeaving(s.Server),
+		Handler:           s.noticeLeaving(),
 		ReadHeaderTimeout: 10 * time.Second,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       func(net.Listener) context.Context { return streamsCtx },
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
@@ -69,24 +81,54 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve streams: %w", err)
 	}
+	end(errStopping)
+	s.settle()
 	return nil
+}
+
+// settle waits until the requests under way are through, and lets no more begin.
+func (s *Server) settle() {
+	settled := make(chan struct{})
+	go func() {
+		s.streams.Lock()
+		close(settled)
+	}()
+	select {
+	case <-settled:
+	case <-time.After(stopTimeout):
+	}
 }
 
 // Close frees the port of a server that was never run.
 func (s *Server) Close() error { return s.listener.Close() }
 
 // noticeLeaving ends a request's context when its connection, taken over for streaming, can no longer be read: net/http
-// does not look at connections that were taken over, and a client without standard input says nothing by itself.
-func noticeLeaving(next http.Handler) http.Handler {
+// does not look at connections that were taken over, and a client without standard input says nothing by itself. When
+// the server stops, a connection is still there for as long as it takes to say so, in those protocols that can.
+func (s *Server) noticeLeaving() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.streams.TryRLock() {
+			http.Error(w, errStopping.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		defer s.streams.RUnlock()
 		ctx, cancel := context.WithCancel(r.Context())
 		hijacker := &hijacker{ResponseWriter: w, left: cancel}
 		defer hijacker.finish()
-		stop := context.AfterFunc(ctx, hijacker.finish)
+		stop := context.AfterFunc(ctx, func() {
+			if stopping(ctx) && !strings.HasPrefix(r.URL.Path, "/portforward/") {
+				time.AfterFunc(stopTimeout, hijacker.finish)
+				return
+			}
+			hijacker.finish()
+		})
 		defer stop()
-		next.ServeHTTP(hijacker, r.WithContext(ctx))
+		s.ServeHTTP(hijacker, r.WithContext(ctx))
 	})
 }
+
+// stopping tells whether ctx ended because the server stops.
+func stopping(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errStopping) }
 
 // hijacker hands out a connection that tells when it ends.
 type hijacker struct {
