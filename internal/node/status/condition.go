@@ -110,17 +110,20 @@ func (in *Input) initialized(s *corev1.PodStatus) corev1.PodCondition {
 			incomplete = append(incomplete, spec.Name)
 		}
 	}
-	if len(incomplete) > 0 && !anyStarted(s.ContainerStatuses) {
+	if len(incomplete) > 0 && !in.wasInitialized(s) {
 		c.Status, c.Reason = corev1.ConditionFalse, "ContainersNotInitialized"
 		c.Message = fmt.Sprintf("containers with incomplete status: %s", incomplete)
 	}
 	return c
 }
 
-// anyStarted tells whether an application container was ever started, which only happens to an initialized Pod.
-func anyStarted(list []corev1.ContainerStatus) bool {
-	for i := range list {
-		if list[i].ContainerID != "" {
+// wasInitialized tells whether an application container was ever started, which only happens to an initialized Pod. In
+// a new sandbox everything begins anew.
+func (in *Input) wasInitialized(s *corev1.PodStatus) bool {
+	sandbox := in.Runtime.Sandbox()
+	for i := range s.ContainerStatuses {
+		c := &s.ContainerStatuses[i]
+		if c.ContainerID != "" && (sandbox == nil || in.Runtime.Latest(c.Name) == nil || in.Runtime.Latest(c.Name).SandboxID == sandbox.GetId()) {
 			return true
 		}
 	}

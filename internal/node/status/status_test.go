@@ -191,6 +191,20 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// TestNewSandboxIsNotInitialized: init containers run again in it, whatever ran in the former one.
+func TestNewSandboxIsNotInitialized(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{InitContainers: []corev1.Container{{Name: "i"}}, Containers: []corev1.Container{{Name: "a"}}}}
+	for sandbox, want := range map[string]corev1.ConditionStatus{"s": corev1.ConditionTrue, "former": corev1.ConditionFalse} {
+		rt := observed(run{"i", 1, running, 0}, run{"a", 0, exited, 137}, run{"i", 0, exited, 0})
+		rt.Containers[1].SandboxID = sandbox
+		for _, c := range compute(pod, rt).Conditions {
+			if c.Type == corev1.PodInitialized && c.Status != want {
+				t.Errorf("with the application's run in sandbox %q: %s, want %s", sandbox, c.Status, want)
+			}
+		}
+	}
+}
+
 func TestPatch(t *testing.T) {
 	from := corev1.PodStatus{
 		Phase: corev1.PodPending, Reason: "old", PodIPs: []corev1.PodIP{{IP: "1.1.1.1"}},
