@@ -45,7 +45,7 @@ func (s *Server) assemble(ctx context.Context) error {
 		return fmt.Errorf("loopback client: %w", err)
 	}
 	s.informers = informers.NewSharedInformerFactory(s.client, 0)
-	cfg, err := s.genericConfig()
+	cfg, err := s.genericConfig(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) genericConfig() (*genericapiserver.Config, error) {
+func (s *Server) genericConfig(ctx context.Context) (*genericapiserver.Config, error) {
 	cfg := genericapiserver.NewConfig(s.codecs)
 	serving, ca, err := s.certificates()
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 	)
 	cfg.HealthzChecks = append(cfg.HealthzChecks, s.etcdCheck())
 	cfg.ReadyzChecks = append(cfg.ReadyzChecks, s.etcdCheck(), s.bootstrapCheck())
-	if cfg.Authentication.Authenticator, err = s.authenticator(ca); err != nil {
+	if cfg.Authentication.Authenticator, err = s.authenticator(ctx, ca); err != nil {
 		return nil, err
 	}
 	cfg.Authentication.APIAudiences = []string{s.cfg.ServiceAccountIssuer}

@@ -23,29 +23,51 @@ import (
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/pod"
 )
 
-func (s *Server) authenticator(ca dynamiccertificates.CAContentProvider) (authenticator.Request, error) {
+func (s *Server) authenticator(ctx context.Context, ca dynamiccertificates.CAContentProvider) (authenticator.Request, error) {
 	s.lookup = &lookup{}
 	c := authn.Config{InProcess: loopback.Authenticator(), ClientCA: ca.VerifyOptions}
-	if s.cfg.ServiceAccountKeyFile != "" {
-		tokens, err := authn.NewTokens(s.cfg.ServiceAccountKeyFile, s.cfg.ServiceAccountIssuer, s.lookup)
-		if err != nil {
-			return nil, err
-		}
-		s.tokens, s.bearer = tokens, tokens
-	}
+	var bearers []authenticator.Token
 	if s.cfg.TokenAuthFile != "" {
 		static, err := tokenfile.NewCSV(s.cfg.TokenAuthFile)
 		if err != nil {
 			return nil, fmt.Errorf("static tokens: %w", err)
 		}
-		if s.bearer != nil {
-			s.bearer = tokenunion.New(static, s.bearer)
-		} else {
-			s.bearer = static
+		bearers = append(bearers, static)
+	}
+	if s.cfg.ServiceAccountKeyFile != "" {
+		tokens, err := authn.NewTokens(s.cfg.ServiceAccountKeyFile, s.cfg.ServiceAccountIssuer, s.lookup)
+		if err != nil {
+			return nil, err
 		}
+		s.tokens, bearers = tokens, append(bearers, tokens)
+	}
+	if s.cfg.BootstrapTokens {
+		bearers = append(bearers, authn.NewBootstrapTokens(s.lookup))
+	}
+	if s.cfg.AuthenticationConfigFile != "" {
+		// Keys are fetched as long as the server lives.
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		s.closers = append(s.closers, closer(cancel))
+		configured, err := authn.LoadConfiguration(ctx, s.cfg.AuthenticationConfigFile, s.cfg.ServiceAccountIssuer)
+		if err != nil {
+			return nil, err
+		}
+		bearers, c.Anonymous = append(bearers, configured.JWT...), configured.Anonymous
+	}
+	if len(bearers) > 0 {
+		s.bearer = tokenunion.New(bearers...)
 	}
 	c.Token = s.bearer
 	return authn.New(c), nil
+}
+
+// closer is what cannot fail to close.
+type closer func()
+
+// Close implements io.Closer.
+func (c closer) Close() error {
+	c()
+	return nil
 }
 
 // authenticated judges a bearer token for a TokenReview.
@@ -56,7 +78,8 @@ func (s *Server) authenticated(ctx context.Context, token string) (*authenticato
 	return s.bearer.AuthenticateToken(ctx, token)
 }
 
-// authorizer asks, in this order: system:masters may all, health is everybody's, nodes have their own, then RBAC.
+// authorizer asks, in this order: system:masters may all, health is everybody's, and then what is configured: without
+// a configuration nodes have their own, then RBAC.
 func (s *Server) authorizer() (authorizer.Authorizer, error) {
 	health, err := path.NewAuthorizer([]string{"/healthz", "/livez", "/readyz"})
 	if err != nil {
@@ -67,13 +90,18 @@ func (s *Server) authorizer() (authorizer.Authorizer, error) {
 		Roles: rbac.Roles().Lister(), RoleBindings: rbac.RoleBindings().Lister(),
 		ClusterRoles: rbac.ClusterRoles().Lister(), ClusterRoleBindings: rbac.ClusterRoleBindings().Lister(),
 	}
-	node := &authz.Node{Pods: s.lookup}
-	return union.New(
-		union.NamedAuthorizer{AuthorizerName: "masters", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
-		union.NamedAuthorizer{AuthorizerName: "health", Authorizer: health},
-		union.NamedAuthorizer{AuthorizerName: "node", Authorizer: authorizer.AuthorizerFunc(node.Authorize)},
-		union.NamedAuthorizer{AuthorizerName: "rbac", Authorizer: authorizer.AuthorizerFunc(s.rbac.Authorize)},
-	)
+	byNode, byRole := authorizer.AuthorizerFunc((&authz.Node{Pods: s.lookup}).Authorize), authorizer.AuthorizerFunc(s.rbac.Authorize)
+	configured := []union.NamedAuthorizer{{AuthorizerName: "node", Authorizer: byNode}, {AuthorizerName: "rbac", Authorizer: byRole}}
+	if s.cfg.AuthorizationConfigFile != "" {
+		configured, err = authz.LoadConfiguration(s.cfg.AuthorizationConfigFile, map[string]authorizer.Authorizer{"Node": byNode, "RBAC": byRole})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return union.New(append([]union.NamedAuthorizer{
+		{AuthorizerName: "masters", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
+		{AuthorizerName: "health", Authorizer: health},
+	}, configured...)...)
 }
 
 // upgradeAuthorizer asks whether a request that reads may create as well: a GET that upgrades does.

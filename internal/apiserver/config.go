@@ -35,6 +35,11 @@ type Config struct {
 	EncryptionConfigFile string
 	// TokenAuthFile lists static tokens, a line each: token,user,uid and optionally "group,group".
 	TokenAuthFile string
+	// BootstrapTokens believes the tokens of secrets of the type bootstrap.kubernetes.io/token.
+	BootstrapTokens bool
+	// AuthenticationConfigFile and AuthorizationConfigFile are the configurations of those names of
+	// apiserver.config.k8s.io: whose JWTs are believed, and who is asked, in place of nodes' own rules and RBAC.
+	AuthenticationConfigFile, AuthorizationConfigFile string
 	// AuditPolicyFile says what is recorded of requests (audit.k8s.io/v1 Policy); AuditLogPath takes it as lines of
 	// JSON ("-" is the standard output), the webhook of the kubeconfig AuditWebhookConfigFile in batches. All empty
 	// records nothing.

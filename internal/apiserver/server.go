@@ -60,7 +60,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	if err := s.assemble(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("assemble API server: %w", err), s.store.Close())
+		return nil, errors.Join(fmt.Errorf("assemble API server: %w", err), s.closeAll())
 	}
 	return s, nil
 }
@@ -103,6 +103,10 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) close() error {
 	s.generic.Destroy()
+	return s.closeAll()
+}
+
+func (s *Server) closeAll() error {
 	var errs []error
 	for _, c := range append(s.closers, s.store) {
 		if err := c.Close(); err != nil {

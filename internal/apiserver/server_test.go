@@ -40,27 +40,15 @@ func launch(t testing.TB, dir string, node NodeGetter) *instance {
 // launchWith runs a server on dir whose configuration change has the last word on.
 func launchWith(t testing.TB, dir string, change func(*Config)) *instance {
 	t.Helper()
-	files, err := pki.Ensure(filepath.Join(dir, "pki"), []string{"127.0.0.1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := Config{
-		DataDir: dir, Listener: listener,
-		ServingCertFile: files.ServingCert, ServingKeyFile: files.ServingKey, ClientCAFile: files.CACert,
-		ServiceAccountKeyFile: files.ServiceAccountKey, ServiceAccountIssuer: "https://kubernetes.default.svc.cluster.local",
-	}
+	cfg, files := configure(t, dir)
 	change(&cfg)
 	s, err := New(t.Context(), cfg)
 	if err != nil {
-		listener.Close()
+		cfg.Listener.Close()
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	i := &instance{Server: s, URL: "https://" + listener.Addr().String(), Files: files, Dir: dir, stop: cancel, done: make(chan error, 1)}
+	i := &instance{Server: s, URL: "https://" + cfg.Listener.Addr().String(), Files: files, Dir: dir, stop: cancel, done: make(chan error, 1)}
 	go func() { i.done <- s.Run(ctx) }()
 	select {
 	case <-s.Ready():
@@ -70,6 +58,37 @@ func launchWith(t testing.TB, dir string, change func(*Config)) *instance {
 		t.Fatal("server is not ready")
 	}
 	return i
+}
+
+// configure is the configuration of a server on dir.
+func configure(t testing.TB, dir string) (Config, pki.Files) {
+	t.Helper()
+	files, err := pki.Ensure(filepath.Join(dir, "pki"), []string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Config{
+		DataDir: dir, Listener: listener,
+		ServingCertFile: files.ServingCert, ServingKeyFile: files.ServingKey, ClientCAFile: files.CACert,
+		ServiceAccountKeyFile: files.ServiceAccountKey, ServiceAccountIssuer: "https://kubernetes.default.svc.cluster.local",
+	}, files
+}
+
+// startError is the error of a server that must not start.
+func startError(t testing.TB, change func(*Config)) error {
+	t.Helper()
+	cfg, _ := configure(t, t.TempDir())
+	defer cfg.Listener.Close()
+	change(&cfg)
+	s, err := New(t.Context(), cfg)
+	if err == nil {
+		t.Fatal("the server starts", s.close())
+	}
+	return err
 }
 
 // Stop ends the server and waits for it.

@@ -56,6 +56,10 @@ type API struct {
 	AuditPolicyFile, AuditLogPath, AuditWebhookConfigFile string
 	// TokenAuthFile lists static tokens as CSV.
 	TokenAuthFile string
+	// EnableBootstrapTokenAuth believes the tokens of secrets of the type bootstrap.kubernetes.io/token.
+	EnableBootstrapTokenAuth bool
+	// AuthenticationConfig and AuthorizationConfig are files that say whose tokens are believed, and who is asked.
+	AuthenticationConfig, AuthorizationConfig string
 	// EncryptionProviderConfig is an EncryptionConfiguration for what etcd stores.
 	EncryptionProviderConfig string
 	// EtcdServers are the URLs of an external etcd, used instead of the one in this process, with its TLS files.

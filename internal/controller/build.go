@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/mayfly-run/mayfly/internal/controller/aggregation"
+	"github.com/mayfly-run/mayfly/internal/controller/bootstraptoken"
 	"github.com/mayfly-run/mayfly/internal/controller/certificate"
 	"github.com/mayfly-run/mayfly/internal/controller/deployment"
 	"github.com/mayfly-run/mayfly/internal/controller/disruption"
@@ -89,6 +90,7 @@ func (s shop) candidates() []candidate {
 		{of(pods, core("resourcequotas")), s.quota},
 		{of(requests), s.certificate},
 		{of(roles), s.aggregation},
+		{of(core("secrets")), s.bootstrapToken},
 	}
 }
 
@@ -175,6 +177,8 @@ func (s shop) certificate() (runner, error) {
 func (s shop) aggregation() (runner, error) {
 	return aggregation.New(s.client, s.informers.Rbac().V1().ClusterRoles())
 }
+
+func (s shop) bootstrapToken() (runner, error) { return bootstraptoken.New(s.client) }
 
 // recorders returns the maker of event recorders, all of which write through one broadcaster.
 func (c *Controller) recorders(ctx context.Context) func(component string) record.EventRecorder {

@@ -11,6 +11,7 @@
 //	scheduler       which node a Pod runs on
 //	certificate     approval of nodes' requests for certificates, signatures, old requests
 //	aggregation     cluster roles that are made of others
+//	bootstraptoken  removal of bootstrap tokens that are over
 //	replicaset, deployment, disruption, garbage, podgc, nodelife, quota
 package controller
 

@@ -21,6 +21,8 @@ type Config struct {
 	ClientCA x509.VerifyOptionFunc
 	// Token verifies bearer tokens; nil believes none.
 	Token authenticator.Token
+	// Anonymous says where requests may come without credentials; nil are the health endpoints.
+	Anonymous *apiserverapi.AnonymousAuthConfig
 }
 
 // New asks each kind of credentials in turn. Bad credentials are refused, not taken as none.
@@ -30,7 +32,12 @@ func New(c Config) authenticator.Request {
 		all = append(all, bearertoken.New(c.Token), websocket.NewProtocolAuthenticator(c.Token))
 	}
 	known := group.NewAuthenticatedGroupAdder(union.New(all...))
-	return union.NewFailOnError(known, anonymous.NewAuthenticator([]apiserverapi.AnonymousAuthCondition{
-		{Path: "/healthz"}, {Path: "/livez"}, {Path: "/readyz"},
-	}))
+	where := []apiserverapi.AnonymousAuthCondition{{Path: "/healthz"}, {Path: "/livez"}, {Path: "/readyz"}}
+	if c.Anonymous != nil {
+		if !c.Anonymous.Enabled {
+			return known
+		}
+		where = c.Anonymous.Conditions
+	}
+	return union.NewFailOnError(known, anonymous.NewAuthenticator(where))
 }
