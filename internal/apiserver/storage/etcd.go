@@ -25,7 +25,7 @@ import (
 const (
 	tickMilliseconds = 10
 	electionTicks    = 10
-	walSegmentBytes  = 4 << 20
+	walSegmentBytes  = 8 << 20
 	// snapshotCount is how many writes go by between snapshots. A start reads the WAL from the last one on, and until
 	// the next what was written since stays in memory.
 	snapshotCount = 1000
