@@ -42,6 +42,10 @@ type Instance struct {
 	NodeName string
 	// CNIConfDir asks for CNI plugins, which are in CNIBinDir, in place of the bridge.
 	CNIConfDir, CNIBinDir string
+	// PodManifestPath is a directory of static Pods' manifests; empty for none.
+	PodManifestPath string
+	// RuntimeHandlers are paths of OCI runtimes by the handlers by which RuntimeClasses choose them.
+	RuntimeHandlers map[string]string
 	// ImageGCHigh and ImageGCLow, in percent of the disk, say when unused images are removed, and when that ends.
 	ImageGCHigh, ImageGCLow int
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
@@ -123,8 +127,10 @@ func (i *Instance) Complete() error {
 		i.Kubeconfig = filepath.Join(i.DataDir, "admin.kubeconfig")
 	}
 	paths := []*string{&i.DataDir, &i.RunDir, &i.Kubeconfig, &i.CNIBinDir}
-	if i.CNIConfDir != "" {
-		paths = append(paths, &i.CNIConfDir)
+	for _, p := range []*string{&i.CNIConfDir, &i.PodManifestPath} {
+		if *p != "" {
+			paths = append(paths, p)
+		}
 	}
 	for _, p := range paths {
 		absolute, err := filepath.Abs(*p)
@@ -151,6 +157,9 @@ func (i Instance) Validate() error {
 	}
 	if i.ImageGCLow < 1 || i.ImageGCHigh > 100 || i.ImageGCLow >= i.ImageGCHigh {
 		errs = append(errs, fmt.Errorf("--image-gc-low-threshold %d and --image-gc-high-threshold %d must be percentages, the first below the second", i.ImageGCLow, i.ImageGCHigh))
+	}
+	if info, err := os.Stat(i.PodManifestPath); i.PodManifestPath != "" && (err != nil || !info.IsDir()) {
+		errs = append(errs, fmt.Errorf("--pod-manifest-path %s is not a directory: make it, or leave the flag out", i.PodManifestPath))
 	}
 	return errors.Join(errs...)
 }

@@ -48,6 +48,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"node name":   {func(i *Instance) { i.NodeName = "UPPER" }, "--node-name"},
 		"one dir":     {func(i *Instance) { i.RunDir = i.DataDir }, "--run-dir"},
 		"cni":         {func(i *Instance) { i.CNIConfDir = "/nowhere" }, "--cni-conf-dir /nowhere"},
+		"manifests":   {func(i *Instance) { i.PodManifestPath = "/nowhere" }, "--pod-manifest-path /nowhere"},
 		"image gc":    {func(i *Instance) { i.ImageGCHigh = 80 }, "--image-gc-high-threshold"},
 		"long dir":    {func(i *Instance) { i.RunDir = "/" + strings.Repeat("a", 100) }, "shorter"},
 	} {

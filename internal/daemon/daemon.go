@@ -188,6 +188,8 @@ func (d *daemon) assembleClients() (err error) {
 }
 
 func (d *daemon) stages() []lifecycle.Stage {
+		StaticPods:      d.instance.PodManifestPath,
+		CompleteStatic:  completeStatic,
 	return []lifecycle.Stage{
 		{
 			{Name: "runtime", Run: d.runtime.Run, Ready: d.runtime.Ready()},

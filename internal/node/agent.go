@@ -5,6 +5,7 @@
 //
 //	agent.go     putting it together; the life of an Agent
 //	pods.go      the Pods of this node: from the watch to one pod.Worker each, and what to do with strangers
+//	static.go    the Pods that files ask for, and their mirrors in the API
 //	register.go  the Node object, its status; lease.go its heartbeat
 //	objects.go   ConfigMaps, Secrets, tokens and RuntimeClasses that Pods refer to
 //	rotate.go    keeping logs small; images.go keeping images few

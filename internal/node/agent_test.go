@@ -32,6 +32,8 @@ type world struct {
 	rt   *fakeRuntime
 	cfg  Config
 	stop func()
+	// files are the static Pods, if there are any.
+	files source
 
 	mu   sync.Mutex
 	told []string // "Reason message" of all events
@@ -66,6 +68,9 @@ func (w *world) start() {
 	cfg := w.cfg
 	cfg.LogMaxSize, cfg.LogMaxFiles, cfg.MaxPods = defaultLogSize, defaultLogFiles, 10
 	agent := assemble(cfg, w.use, w.rt.dial(w.T), machine{hostname: "host", memory: 4 << 30, info: corev1.NodeSystemInfo{OperatingSystem: "linux", Architecture: "amd64"}})
+	if w.files != nil {
+		agent.pods.statics.dir = w.files
+	}
 	ctx, cancel := context.WithCancel(w.ctx)
 	done := make(chan error, 1)
 	go func() { done <- agent.Run(ctx) }()

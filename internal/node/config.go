@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc"
 	"k8s.io/client-go/rest"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/mayfly-run/mayfly/internal/node/dns"
 	"github.com/mayfly-run/mayfly/internal/node/resource"
@@ -50,6 +51,10 @@ type Config struct {
 	Server *ServerConfig
 }
 
+	// StaticPods is a directory of manifests of Pods to run without the API's asking; empty for none. CompleteStatic
+	// fills in the defaults of such a Pod, and refuses what is no valid one.
+	StaticPods     string
+	CompleteStatic func(*corev1.Pod) error
 // ServerConfig is the kubelet API on a TLS port, for an API server on another machine. Callers are authenticated by a
 // client certificate of ClientCAFile or by TokenReview, and authorized by SubjectAccessReview, as upstream's kubelet
 // does it.

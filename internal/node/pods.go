@@ -26,12 +26,18 @@ type pods struct {
 	agent *Agent
 	node  *pod.Node
 
+	statics *statics
+
 	mu      sync.Mutex
 	workers map[types.UID]*pod.Worker
 	all     sync.WaitGroup
 }
 
-func newPods(a *Agent) *pods { return &pods{agent: a, workers: map[types.UID]*pod.Worker{}} }
+func newPods(a *Agent) *pods {
+	p := &pods{agent: a, workers: map[types.UID]*pod.Worker{}}
+	p.statics = newStatics(a.cfg, p)
+	return p
+}
 
 // run follows the API's watch and the runtime's events until ctx ends and all Workers have stopped.
 func (p *pods) run(ctx context.Context, synced func()) error {
@@ -56,9 +62,11 @@ func (p *pods) run(ctx context.Context, synced func()) error {
 	if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
 		return nil
 	}
+	p.statics.start(ctx)
 	if err := p.adopt(ctx); err != nil {
 		return err
 	}
+	parts.Go(func() { p.statics.run(ctx) })
 	synced()
 	p.agent.runtime.Watch(ctx, func(uid types.UID, n runtime.News) { p.changed(ctx, uid, n) })
 	return nil
@@ -73,10 +81,14 @@ func slim(object any) (any, error) {
 }
 
 func (p *pods) upsert(ctx context.Context, object *corev1.Pod) {
+	if mirrors(object) {
+		p.statics.observe(object)
+		return
+	}
 	p.mu.Lock()
 	w := p.workers[object.UID]
 	if w == nil {
-		w = p.start(ctx, object)
+		p.start(ctx, pod.New(p.node, object), object.UID)
 		p.mu.Unlock()
 		return
 	}
@@ -84,21 +96,20 @@ func (p *pods) upsert(ctx context.Context, object *corev1.Pod) {
 	w.Update(object)
 }
 
-// start makes a Worker and lets it run. Called with mu held.
-func (p *pods) start(ctx context.Context, object *corev1.Pod) *pod.Worker {
-	w := pod.New(p.node, object)
-	p.workers[object.UID] = w
+// start lets a Worker run. Called with mu held.
+func (p *pods) start(ctx context.Context, w *pod.Worker, uid types.UID) {
+	p.workers[uid] = w
 	p.all.Go(func() {
 		if !w.Run(ctx) {
 			return
 		}
-		p.agent.objects.forget(string(object.UID))
-		p.node.Images.Forget(object.UID)
+		p.agent.objects.forget(string(uid))
+		p.node.Images.Forget(uid)
 		p.mu.Lock()
-		delete(p.workers, object.UID)
+		delete(p.workers, uid)
 		p.mu.Unlock()
+		p.statics.wakeUp()
 	})
-	return w
 }
 
 func (p *pods) deleted(object any) {
@@ -109,10 +120,11 @@ func (p *pods) deleted(object any) {
 	if !ok {
 		return
 	}
-	p.mu.Lock()
-	w := p.workers[gone.UID]
-	p.mu.Unlock()
-	if w != nil {
+	if mirrors(gone) {
+		p.statics.lost(gone)
+		return
+	}
+	if w := p.worker(gone.UID); w != nil {
 		w.Update(gone)
 		w.Delete()
 	}
@@ -120,10 +132,7 @@ func (p *pods) deleted(object any) {
 
 // changed wakes the Pod's Worker. The runtime may know Pods that the API does not: those end.
 func (p *pods) changed(ctx context.Context, uid types.UID, n runtime.News) {
-	p.mu.Lock()
-	w := p.workers[uid]
-	p.mu.Unlock()
-	if w != nil {
+	if w := p.worker(uid); w != nil {
 		w.Changed(n)
 		return
 	}
@@ -143,7 +152,9 @@ func (p *pods) end(ctx context.Context, name types.NamespacedName, uid types.UID
 	}
 	slog.InfoContext(ctx, "removing a pod that the API does not know", "namespace", name.Namespace, "pod", name.Name, "uid", uid)
 	stranger := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name.Name, Namespace: name.Namespace, UID: uid}}
-	p.start(ctx, stranger).Delete()
+	w := pod.New(p.node, stranger)
+	p.start(ctx, w, uid)
+	w.Delete()
 }
 
 // adopt ends, after the first list, all Pods that were deleted while no agent was running, and clears their files.
@@ -160,7 +171,7 @@ func (p *pods) adopt(ctx context.Context) error {
 		return err
 	}
 	for _, uid := range left {
-		if !p.knows(uid) {
+		if p.worker(uid) == nil {
 			if err := p.node.Volumes.Remove(uid); err != nil {
 				slog.WarnContext(ctx, "volumes of a former pod remain", "uid", uid, "err", err)
 			}
@@ -171,7 +182,7 @@ func (p *pods) adopt(ctx context.Context) error {
 		return fmt.Errorf("read log directory: %w", err)
 	}
 	for _, e := range logs {
-		if _, uid, ok := cutLast(e.Name(), "_"); ok && !p.knows(types.UID(uid)) {
+		if _, uid, ok := cutLast(e.Name(), "_"); ok && p.worker(types.UID(uid)) == nil {
 			if err := os.RemoveAll(filepath.Join(p.agent.cfg.LogDir, e.Name())); err != nil {
 				slog.WarnContext(ctx, "logs of a former pod remain", "uid", uid, "err", err)
 			}
@@ -188,10 +199,10 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-func (p *pods) knows(uid types.UID) bool {
+func (p *pods) worker(uid types.UID) *pod.Worker {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.workers[uid] != nil
+	return p.workers[uid]
 }
 
 // Find returns the Worker of the named Pod, or nil. A Pod that is not being deleted comes first.

@@ -16,6 +16,7 @@
 //	config.go      the CRI's ContainerConfig; mount.go its mounts
 //	kill.go        stopping containers with grace; hook.go lifecycle hooks
 //	terminate.go   ending the Pod, and removing it once the API wants it gone
+//	static.go      Pods that a file asks for
 //	report.go      status and termination messages
 //
 // Whatever happens (the API's watch, an event of the runtime, the end of a task, a probe, a timer) only wakes the

@@ -50,7 +50,7 @@ func (w *Worker) graceNow() int64 {
 	if w.verdict != nil && w.verdict.Reason == reasonEvicted {
 		return 1 // it does harm as long as it goes on
 	}
-	if w.verdict == nil && w.gone {
+	if w.verdict == nil && w.gone && !w.static {
 		return 1 // deleted by force while we were not looking
 	}
 	return graceOf(w.spec, nil)

@@ -20,6 +20,7 @@ import (
 type Worker struct {
 	*Node
 	uid    types.UID
+	static bool // a file asks for the Pod; see static.go
 	writer *status.Writer
 	wake   chan struct{}
 	tasks  sync.WaitGroup

@@ -41,6 +41,27 @@ func NewWriter(client corev1client.PodsGetter, pod *corev1.Pod) *Writer {
 	return &Writer{client: client, base: pod, idle: idle}
 }
 
+// NewDetached returns a Writer that has nothing to write to until Rebase; pod is what is told of it until then.
+func NewDetached(client corev1client.PodsGetter, pod *corev1.Pod) *Writer {
+	w := NewWriter(client, pod)
+	w.gone = true
+	return w
+}
+
+// Rebase has the status written to another object of the Pod's: the mirror of a static Pod comes and goes.
+func (w *Writer) Rebase(ctx context.Context, object *corev1.Pod) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if object.UID == w.base.UID {
+		w.observe(object)
+		return
+	}
+	w.base, w.gone = object, false
+	if w.last != nil {
+		w.ask(ctx, w.last)
+	}
+}
+
 // Observe takes over what a watch has seen of the Pod.
 func (w *Writer) Observe(pod *corev1.Pod) {
 	w.mu.Lock()
@@ -94,11 +115,17 @@ func replace(list []corev1.PodCondition, c corev1.PodCondition) []corev1.PodCond
 func (w *Writer) Set(ctx context.Context, s corev1.PodStatus) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.gone || w.last != nil && equality.Semantic.DeepEqual(w.last, &s) {
+	if w.last != nil && equality.Semantic.DeepEqual(w.last, &s) {
 		return
 	}
-	w.want, w.last = &s, &s
-	if !w.writing {
+	if w.last = &s; !w.gone {
+		w.ask(ctx, w.last)
+	}
+}
+
+// ask has a status written. Called with mu held.
+func (w *Writer) ask(ctx context.Context, s *corev1.PodStatus) {
+	if w.want = s; !w.writing {
 		w.writing, w.idle = true, make(chan struct{})
 		go w.write(ctx)
 	}
@@ -119,7 +146,9 @@ func (w *Writer) Flush(ctx context.Context) error {
 
 // Close ends writing and waits for a write that is under way. What was asked for and is not written yet is dropped.
 func (w *Writer) Close(ctx context.Context) {
-	w.lose()
+	w.mu.Lock()
+	w.gone = true
+	w.mu.Unlock()
 	_ = w.Flush(ctx) // nobody is left to be told
 }
 
@@ -185,7 +214,7 @@ func (w *Writer) patch(ctx context.Context, base *corev1.Pod, want *corev1.PodSt
 	answer, err := pods.Patch(ctx, base.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 	switch {
 	case apierrors.IsNotFound(err):
-		w.lose()
+		w.lose(base)
 		return nil
 	case apierrors.IsConflict(err), apierrors.IsInvalid(err):
 		return w.resync(ctx, base, err)
@@ -200,7 +229,7 @@ func (w *Writer) patch(ctx context.Context, base *corev1.Pod, want *corev1.PodSt
 func (w *Writer) resync(ctx context.Context, base *corev1.Pod, cause error) error {
 	now, err := w.client.Pods(base.Namespace).Get(ctx, base.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || err == nil && now.UID != base.UID {
-		w.lose()
+		w.lose(base)
 		return nil
 	}
 	if err == nil {
@@ -209,9 +238,9 @@ func (w *Writer) resync(ctx context.Context, base *corev1.Pod, cause error) erro
 	return cause
 }
 
-// lose notes that the Pod is no longer.
-func (w *Writer) lose() {
+// lose notes that the object is no longer.
+func (w *Writer) lose(base *corev1.Pod) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.gone = true
+	w.gone = w.gone || w.base.UID == base.UID
 }
