@@ -41,7 +41,7 @@ monitor: ## Build the Pod monitor that is embedded into mayfly
 	$(BUILD) '-s -w' -o $(MONITOR) ./cmd/podmonitor
 
 .PHONY: tools
-tools: ## Get what the end-to-end tests run: busybox, kubectl 1.32 and 1.20, the test program
+tools: ## Get what the end-to-end tests run: busybox, kubectl 1.32 and 1.20, runc, crun, the test program
 	./hack/tools.sh
 
 .PHONY: demo
@@ -52,7 +52,7 @@ demo: build tools ## Watch ephemeral containers happen: a throw-away Mayfly, rea
 test: test-unit test-e2e ## Run all tests: unit, recorded API cases, end-to-end stories
 
 .PHONY: test-unit
-test-unit: monitor ## Run the unit tests, as root
+test-unit: monitor tools ## Run the unit tests, as root
 	$(TEST) -timeout=15m ./cmd/... ./internal/... ./test/arch/... ./test/harness/... ./test/image/... ./test/bench/...
 
 .PHONY: test-e2e

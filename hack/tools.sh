@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Gets what the end-to-end tests and the demo run besides Mayfly, into bin/: a static busybox, kubectl 1.32 built from
-# its public module, Debian's kubectl 1.20.2, and the test program of the images. What is there already is kept.
+# its public module, Debian's kubectl 1.20.2, and the test program of the images; and onto this machine Debian's runc and
+# crun. What is there already is kept.
 # BUSYBOX and KUBECTL120 name programs to use instead of Debian's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -57,6 +58,16 @@ kubectl132() {
 		-ldflags "-s -w -X $v.gitVersion=v$kubectl132_version -X $v.gitMajor=1 -X $v.gitMinor=32" -o ../../bin/kubectl-1.32 .)
 }
 
+# The OCI runtimes of the tests of runtime handlers, installed, for they need their libraries.
+runtimes() {
+	local name
+	for name in runc crun; do
+		command -v "$name" >/dev/null && continue
+		apt_update "$name" "a package of your system"
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$name" >/dev/null || die "apt-get install $name failed, see above"
+	done
+}
+
 program() {
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/testapp ./test/program/app
 }
@@ -64,4 +75,5 @@ program() {
 busybox
 kubectl120
 kubectl132
+runtimes
 program

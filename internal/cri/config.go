@@ -35,6 +35,8 @@ type Config struct {
 	CgroupRoot string
 	// Monitor is the executable of cmd/podmonitor.
 	Monitor []byte
+	// RuntimeHandlers are OCI runtimes, such as runc, by the name of the runtime handler that chooses them.
+	RuntimeHandlers map[string]string
 	// Version is what the runtime says its version is.
 	Version string
 

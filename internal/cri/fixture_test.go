@@ -49,7 +49,7 @@ type fixture struct {
 	conn   *grpc.ClientConn
 }
 
-func newFixture(t testing.TB) *fixture {
+func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("containers need root")
@@ -66,6 +66,9 @@ func newFixture(t testing.TB) *fixture {
 		InstanceID: hex.EncodeToString(id[:]), PodCIDRs: []string{fmt.Sprintf("198.%d.%d.0/24", 18+id[0]%2, id[1])},
 		Monitor: monitor,
 	}}
+	for _, c := range change {
+		c(&f.cfg)
+	}
 	t.Cleanup(f.purge)
 	f.start()
 	archive, err := buildImage()

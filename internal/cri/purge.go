@@ -11,6 +11,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/network"
+	"github.com/mayfly-run/mayfly/internal/cri/oci"
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 )
 
@@ -38,7 +39,7 @@ func Purge(ctx context.Context, cfg Config) error {
 	if pods != nil { // a monitor that did not obey is dead now
 		pods = purgePods(ctx, cfg, cgroups)
 	}
-	errs = append(errs, pods, ignoreMissing(root.Remove(ctx)), ignoreMissing(os.Remove(cfg.Socket)), clearRunDir(cfg.RunDir))
+	errs = append(errs, pods, ignoreMissing(root.Remove(ctx)), oci.Purge(cfg.CgroupRoot), ignoreMissing(os.Remove(cfg.Socket)), clearRunDir(cfg.RunDir))
 	return errors.Join(errs...)
 }
 
@@ -74,8 +75,10 @@ func clearRunDir(run string) error {
 			return fmt.Errorf("remove run directory: %w", err)
 		}
 	}
-	if err := os.RemoveAll(filepath.Join(run, "monitor")); err != nil {
-		return fmt.Errorf("remove monitors' directory: %w", err)
+	for _, dir := range []string{"monitor", "oci"} {
+		if err := os.RemoveAll(filepath.Join(run, dir)); err != nil {
+			return fmt.Errorf("remove run directory: %w", err)
+		}
 	}
 	return nil
 }

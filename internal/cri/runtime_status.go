@@ -20,14 +20,10 @@ func (s *Server) Status(_ context.Context, r *runtimev1.StatusRequest) (*runtime
 	if err := s.network.Status(); err != nil {
 		connected.Status, connected.Reason, connected.Message = false, "NetworkPluginNotReady", err.Error()
 	}
-	features := &runtimev1.RuntimeHandlerFeatures{RecursiveReadOnlyMounts: true, UserNamespaces: true}
 	answer := &runtimev1.StatusResponse{
-		Status: &runtimev1.RuntimeStatus{Conditions: []*runtimev1.RuntimeCondition{{Type: runtimev1.RuntimeReady, Status: true}, connected}},
-		RuntimeHandlers: []*runtimev1.RuntimeHandler{
-			{Name: "", Features: features},
-			{Name: runtimeName, Features: features},
-		},
-		Features: &runtimev1.RuntimeFeatures{SupplementalGroupsPolicy: true, MountOptions: true},
+		Status:          &runtimev1.RuntimeStatus{Conditions: []*runtimev1.RuntimeCondition{{Type: runtimev1.RuntimeReady, Status: true}, connected}},
+		RuntimeHandlers: s.describeHandlers(),
+		Features:        &runtimev1.RuntimeFeatures{SupplementalGroupsPolicy: true, MountOptions: true},
 	}
 	if !r.GetVerbose() {
 		return answer, nil

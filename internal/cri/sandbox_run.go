@@ -19,8 +19,8 @@ func newID() string {
 
 // RunPodSandbox makes a sandbox that is ready for containers.
 func (s *Server) RunPodSandbox(ctx context.Context, r *runtimev1.RunPodSandboxRequest) (*runtimev1.RunPodSandboxResponse, error) {
-	if handler := r.GetRuntimeHandler(); handler != "" && handler != runtimeName {
-		return nil, fmt.Errorf("no runtime for %q is configured: %w", handler, errdefs.ErrInvalidArgument)
+	if err := s.checkHandler(r.GetRuntimeHandler(), r.GetConfig()); err != nil {
+		return nil, err
 	}
 	if r.GetConfig() == nil {
 		return nil, fmt.Errorf("sandbox has no config: %w", errdefs.ErrInvalidArgument)

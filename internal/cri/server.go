@@ -21,6 +21,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/image/engine"
 	"github.com/mayfly-run/mayfly/internal/cri/network"
+	"github.com/mayfly-run/mayfly/internal/cri/oci"
 	"github.com/mayfly-run/mayfly/internal/cri/sandbox"
 	"github.com/mayfly-run/mayfly/internal/cri/stream"
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
@@ -46,6 +47,7 @@ type Server struct {
 	sandboxes  *sandbox.Service
 	containers *container.Service
 	streams    *stream.Server
+	handlers   map[string]*oci.Runtime
 	events     broadcaster
 	grpc       *grpc.Server
 	direct     sync.WaitGroup // calls that did not come over the socket
@@ -95,6 +97,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.cgroups, err = cgroup.Open(); err != nil {
 		return fmt.Errorf("open cgroups: %w", err)
 	}
+	if s.handlers, err = openHandlers(ctx, s.cfg); err != nil {
+		return err
+	}
 	opening, openCtx := errgroup.WithContext(ctx)
 	opening.Go(func() (err error) {
 		s.images, err = image.New(context.WithoutCancel(openCtx), s.cfg.image())
@@ -116,7 +121,7 @@ func (s *Server) assemble(images container.Images, network sandbox.Network) (err
 		return err
 	}
 	s.containers, err = container.New(container.Config{
-		RootDir: s.cfg.RootDir, Cgroups: s.cgroups, Images: images, Sandboxes: s.sandboxes, Notify: s.notify,
+		RootDir: s.cfg.RootDir, Cgroups: s.cgroups, Images: images, Sandboxes: s.sandboxes, Handlers: s.handlers, Notify: s.notify,
 	})
 	if err != nil {
 		return err

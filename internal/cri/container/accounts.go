@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -56,7 +54,7 @@ func readAccounts(img image.Image) (spec.Accounts, error) {
 		if err := privateMounts(); err != nil {
 			return err
 		}
-		if err := mountLayers(img.Lower, img.Empty, img.Empty); err != nil {
+		if err := mountLayers(readOnly(img), img.Empty); err != nil {
 			return err
 		}
 		var err error
@@ -105,36 +103,4 @@ func readBelow(root, path string) ([]byte, error) {
 		return nil, err
 	}
 	return io.ReadAll(io.LimitReader(file, accountLimit))
-}
-
-// mountLayers mounts layers read-only, the top first. Overlayfs wants two at least, so empty goes below a single one.
-// Where the option would exceed the kernel's page it is written relative to the layers' common parent; the thread,
-// which must be one to be thrown away, moves there.
-func mountLayers(lower []string, empty, target string) error {
-	if len(lower) == 1 {
-		lower = []string{lower[0], empty}
-	}
-	options := "lowerdir=" + strings.Join(lower, ":")
-	if len(options) >= os.Getpagesize() {
-		base := filepath.Dir(filepath.Dir(lower[0])) // …/snapshots/<n>/fs
-		relative := make([]string, len(lower))
-		for i, dir := range lower {
-			rel, err := filepath.Rel(base, dir)
-			if err != nil {
-				return err
-			}
-			relative[i] = rel
-		}
-		if err := unix.Unshare(unix.CLONE_FS); err != nil {
-			return fmt.Errorf("unshare working directory: %w", err)
-		}
-		if err := unix.Chdir(base); err != nil {
-			return fmt.Errorf("change to %s: %w", base, err)
-		}
-		options = "lowerdir=" + strings.Join(relative, ":")
-	}
-	if err := unix.Mount("overlay", target, "overlay", unix.MS_RDONLY, options); err != nil {
-		return fmt.Errorf("mount overlay on %s: %w", target, err)
-	}
-	return nil
 }

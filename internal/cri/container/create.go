@@ -32,7 +32,7 @@ func (s *Service) Create(ctx context.Context, id string, box *sandbox.Sandbox, c
 	}
 	c := newContainer(id, state.Container{
 		SandboxID: box.ID, Config: state.Proto[*runtimev1.ContainerConfig]{Message: proto.Clone(config).(*runtimev1.ContainerConfig)},
-		CreatedAt: time.Now().UnixNano(), Cgroup: box.CgroupParent() + "/" + id,
+		CreatedAt: time.Now().UnixNano(), Cgroup: box.CgroupParent() + "/" + id, Handler: s.handlerOf(box),
 	})
 	if err := s.reserve(c); err != nil {
 		return nil, err
@@ -118,6 +118,11 @@ func (s *Service) specify(c *Container, box *sandbox.Sandbox, img image.Image, v
 		return err
 	}
 	built.Root.Path = s.rootfs()
+	if c.record.Handler != "" {
+		if err := s.adapt(c, built); err != nil {
+			return err
+		}
+	}
 	c.spec, c.record.User.Message = built, user
 	return s.keepSpec(c.ID, built)
 }

@@ -30,6 +30,9 @@ func (s *Service) Exec(ctx context.Context, c *Container, command []string, stre
 	}
 	process := *built.Process
 	process.Args, process.Terminal = command, streams.TTY
+	if c.snapshot().Handler != "" {
+		return s.delegateExec(ctx, c, client, &process, streams)
+	}
 	group, err := s.cfg.Cgroups.Group(c.snapshot().Cgroup)
 	if err != nil {
 		return nil, err

@@ -97,8 +97,8 @@ func (s *Service) finish(c *Container, status monitor.Status, reason, message st
 	s.work.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 		defer cancel()
-		if err := s.removeCgroup(ctx, c); err != nil {
-			slog.Warn("cgroup of ended container left for its removal", "container", c.ID, "err", err)
+		if err := errors.Join(s.releaseDelegated(ctx, c), s.removeCgroup(ctx, c)); err != nil {
+			slog.Warn("what an ended container held is left for its removal", "container", c.ID, "err", err)
 		}
 	})
 }

@@ -75,7 +75,7 @@ func (s *Service) settle(ctx context.Context, c *Container, box sandbox.Found) {
 			s.ended(c, status)
 		case status.Phase == monitor.Running && box.Alive:
 			c.mu.Lock()
-			c.running, c.pid = true, status.PID
+			c.running, c.pid = true, s.firstProcess(c.ID, &c.record, status)
 			if !status.StartedAt.IsZero() {
 				c.record.StartedAt = status.StartedAt.UnixNano()
 			}
@@ -129,9 +129,7 @@ func (s *Service) sweep() error {
 		}
 		volumes, _ := filepath.Glob(filepath.Join(root, id, "volumes", "*"))
 		for _, path := range volumes {
-			if err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) {
-				errs = append(errs, fmt.Errorf("unmount %s: %w", path, err))
-			}
+			errs = append(errs, unmount(path))
 		}
 		errs = append(errs, removeTree(s.dir(id)))
 	}

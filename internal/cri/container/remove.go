@@ -30,7 +30,7 @@ func (s *Service) Remove(ctx context.Context, c *Container) error {
 			}
 		}
 	}
-	if err := errors.Join(s.removeCgroup(ctx, c), s.clear(c), s.store.Delete(c.ID)); err != nil {
+	if err := errors.Join(s.releaseDelegated(ctx, c), s.removeCgroup(ctx, c), s.clear(c), s.store.Delete(c.ID)); err != nil {
 		return fmt.Errorf("remove container %q: %w", c.ID, err)
 	}
 	c.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/mayfly-run/mayfly/internal/cri/image"
+	"github.com/mayfly-run/mayfly/internal/cri/oci"
 	"github.com/mayfly-run/mayfly/internal/cri/sandbox"
 	"github.com/mayfly-run/mayfly/internal/cri/state"
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
@@ -31,6 +32,8 @@ type Config struct {
 	Cgroups   *cgroup.Host
 	Images    Images
 	Sandboxes *sandbox.Service
+	// Handlers are the OCI runtimes that take the place of launch programs, by the name of the runtime handler.
+	Handlers map[string]*oci.Runtime
 	// Notify hears of every change of a container's life, in order for one container. It must not block.
 	Notify func(kind runtimev1.ContainerEventType, c *Container)
 }

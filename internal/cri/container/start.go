@@ -48,7 +48,7 @@ func (s *Service) Start(ctx context.Context, c *Container) error {
 		return fmt.Errorf("start container %q: %w", c.ID, err)
 	}
 	c.mu.Lock()
-	c.running, c.pid = true, status.PID
+	c.running, c.pid = true, s.firstProcess(c.ID, &c.record, status)
 	if !status.StartedAt.IsZero() {
 		c.record.StartedAt = status.StartedAt.UnixNano()
 	}
@@ -82,6 +82,9 @@ func (s *Service) launch(ctx context.Context, c *Container, client *monitor.Clie
 	if err != nil {
 		return monitor.Status{}, err
 	}
+	if record.Handler != "" {
+		return s.delegate(ctx, c, built, group, client)
+	}
 	limited := make(chan error, 1)
 	go func() { limited <- group.Apply(built.Linux.Resources) }()
 	program, files, err := s.compile(c, built, group)
@@ -92,13 +95,18 @@ func (s *Service) launch(ctx context.Context, c *Container, client *monitor.Clie
 	if err != nil {
 		return monitor.Status{}, err
 	}
+	status, err := client.Start(ctx, request(c, group, program, files))
+	return status, explain(err, built.Process.Args)
+}
+
+func request(c *Container, group *cgroup.Group, program *launch.Program, files []*os.File) monitor.StartRequest {
+	record := c.snapshot()
 	config := record.Config.Message
-	status, err := client.Start(ctx, monitor.StartRequest{
+	return monitor.StartRequest{
 		ID: c.ID, Program: program, Files: files, LogPath: record.LogPath,
 		TTY: config.GetTty(), Stdin: config.GetStdin(), StdinOnce: config.GetStdinOnce(),
 		KillDir: group.KillDir(), OOMFile: group.OOMFile(),
-	})
-	return status, explain(err, built.Process.Args)
+	}
 }
 
 // compile makes the launch program. The files that it is sent with are the caller's to close, also after an error.

@@ -31,7 +31,7 @@ func (s *Service) mountVolumes(ctx context.Context, c *Container) (map[int]strin
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("make image volume: %w", err)
 		}
-		if err := thread.Do(func() error { return mountLayers(img.Lower, img.Empty, dir) }); err != nil {
+		if err := thread.Do(func() error { return mountLayers(readOnly(img), dir) }); err != nil {
 			return nil, fmt.Errorf("image volume at %s: %w", m.GetContainerPath(), err)
 		}
 		if volumes[i], err = below(dir, m.GetImageSubPath()); err != nil {
@@ -43,18 +43,26 @@ func (s *Service) mountVolumes(ctx context.Context, c *Container) (map[int]strin
 
 // unmountVolumes undoes mountVolumes, as far as it came.
 func (s *Service) unmountVolumes(c *Container) error {
-	var errs []error
+	errs := []error{unmount(s.delegatedRoot(c.ID)), unmount(s.delegatedPID(c.ID))}
 	for i, m := range c.record.Config.Message.GetMounts() {
 		if m.GetImage().GetImage() == "" {
 			continue
 		}
-		if err := unix.Unmount(s.volume(c.ID, i), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-			errs = append(errs, fmt.Errorf("unmount image volume: %w", err))
+		if err := unmount(s.volume(c.ID, i)); err != nil {
+			errs = append(errs, err)
 			continue
 		}
 		s.cfg.Images.Release(holder(c.ID, i))
 	}
 	return errors.Join(errs...)
+}
+
+// unmount takes away what is mounted, if anything is.
+func unmount(path string) error {
+	if err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("unmount %s: %w", path, err)
+	}
+	return nil
 }
 
 func (s *Service) volume(id string, index int) string {

@@ -30,6 +30,13 @@ func (s *Sandbox) Config() *runtimev1.PodSandboxConfig {
 	return s.record.Config.Message
 }
 
+// RuntimeHandler is the handler that the client chose, empty for the default.
+func (s *Sandbox) RuntimeHandler() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.record.RuntimeHandler
+}
+
 // Ready tells whether containers can be started in it.
 func (s *Sandbox) Ready() bool {
 	s.mu.Lock()

@@ -10,8 +10,8 @@ import (
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// known returns the names of all capabilities, at the index of their number (capability.h of Linux 6.18).
-func known() []string {
+// Known returns the names of all capabilities, at the index of their number (capability.h of Linux 6.18).
+func Known() []string {
 	return []string{
 		"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
 		"CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN",
@@ -34,13 +34,13 @@ func defaults() []string {
 // capabilities returns the process's sets. Inheritable stays empty unless ambient ones are asked (CVE-2022-24769).
 func capabilities(sc *runtimev1.LinuxContainerSecurityContext) (*specs.LinuxCapabilities, error) {
 	if sc.GetPrivileged() {
-		all := known()
+		all := Known()
 		return &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}, nil
 	}
 	asked := sc.GetCapabilities()
 	set := defaults()
 	if slices.ContainsFunc(asked.GetAddCapabilities(), isAll) {
-		set = known()
+		set = Known()
 	}
 	if slices.ContainsFunc(asked.GetDropCapabilities(), isAll) {
 		set = nil
@@ -78,7 +78,7 @@ func canonical(name string) (string, error) {
 	if !strings.HasPrefix(full, "CAP_") {
 		full = "CAP_" + full
 	}
-	if !slices.Contains(known(), full) {
+	if !slices.Contains(Known(), full) {
 		return "", fmt.Errorf("unknown capability %q: %w", name, errdefs.ErrInvalidArgument)
 	}
 	return full, nil

@@ -218,7 +218,7 @@ func TestCapabilities(t *testing.T) {
 	}{
 		"drop all":         {&runtimev1.Capability{DropCapabilities: []string{"ALL"}}, nil},
 		"drop all but one": {&runtimev1.Capability{DropCapabilities: []string{"all"}, AddCapabilities: []string{"NET_ADMIN"}}, []string{"CAP_NET_ADMIN"}},
-		"add all but one":  {&runtimev1.Capability{AddCapabilities: []string{"ALL"}, DropCapabilities: []string{"CHOWN"}}, known()[1:]},
+		"add all but one":  {&runtimev1.Capability{AddCapabilities: []string{"ALL"}, DropCapabilities: []string{"CHOWN"}}, Known()[1:]},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

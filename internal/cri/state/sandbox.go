@@ -36,8 +36,10 @@ type Sandbox struct {
 
 // Container is what is remembered of a container.
 type Container struct {
-	SandboxID string                            `json:"sandboxID"`
-	Config    Proto[*runtimev1.ContainerConfig] `json:"config"`
+	SandboxID string `json:"sandboxID"`
+	// Handler is the runtime handler that runs it, empty for launch programs.
+	Handler string                            `json:"handler,omitempty"`
+	Config  Proto[*runtimev1.ContainerConfig] `json:"config"`
 	// ImageID is the resolved image, whatever the client called it.
 	ImageID string `json:"imageID"`
 	// ImageRef is the digest by which the image was pulled, or ImageID.
