@@ -141,6 +141,7 @@ func runtimeConfig(i config.Instance) cri.Config {
 		PodCIDRs:          i.PodCIDRs,
 		CNIConfDir:        i.CNIConfDir,
 		CNIBinDir:         i.CNIBinDir,
+		RuntimeHandlers:   i.RuntimeHandlers,
 		RegistryConfigDir: filepath.Join(i.DataDir, "certs.d"),
 		CgroupRoot:        i.CgroupRoot(),
 		Monitor:           binary.Executable(),

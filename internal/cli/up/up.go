@@ -50,6 +50,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	f.StringVar(&o.instance.NodeName, "node-name", o.instance.NodeName, "name of this machine's Node")
 	f.StringVar(&o.instance.CNIConfDir, "cni-conf-dir", "", "directory of CNI's configuration, /etc/cni/net.d say: connect Pods by CNI plugins in place of the bridge")
 	f.StringVar(&o.instance.CNIBinDir, "cni-bin-dir", o.instance.CNIBinDir, "directory of CNI's plugins")
+	f.StringToStringVar(&o.instance.RuntimeHandlers, "runtime-handler", nil, "OCI runtime for Pods whose RuntimeClass has the handler NAME, as NAME=PATH; may be repeated")
 	f.IntVar(&o.instance.ImageGCHigh, "image-gc-high-threshold", o.instance.ImageGCHigh, "percent of the disk in use from which on unused images are removed, 100 for never")
 	f.IntVar(&o.instance.ImageGCLow, "image-gc-low-threshold", o.instance.ImageGCLow, "percent of the disk in use that removing unused images ends at")
 	f.StringVar(&o.instance.LogLevel, "log-level", o.instance.LogLevel, "debug, info, warn or error")
