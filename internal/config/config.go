@@ -155,11 +155,11 @@ func (i Instance) Validate() error {
 	if info, err := os.Stat(i.CNIConfDir); i.CNIConfDir != "" && (err != nil || !info.IsDir()) {
 		errs = append(errs, fmt.Errorf("--cni-conf-dir %s is not a directory: make it, or leave the flag out to have Pods on Mayfly's own bridge", i.CNIConfDir))
 	}
-	if i.ImageGCLow < 1 || i.ImageGCHigh > 100 || i.ImageGCLow >= i.ImageGCHigh {
-		errs = append(errs, fmt.Errorf("--image-gc-low-threshold %d and --image-gc-high-threshold %d must be percentages, the first below the second", i.ImageGCLow, i.ImageGCHigh))
-	}
 	if info, err := os.Stat(i.PodManifestPath); i.PodManifestPath != "" && (err != nil || !info.IsDir()) {
 		errs = append(errs, fmt.Errorf("--pod-manifest-path %s is not a directory: make it, or leave the flag out", i.PodManifestPath))
+	}
+	if i.ImageGCLow < 1 || i.ImageGCHigh > 100 || i.ImageGCLow >= i.ImageGCHigh {
+		errs = append(errs, fmt.Errorf("--image-gc-low-threshold %d and --image-gc-high-threshold %d must be percentages, the first below the second", i.ImageGCLow, i.ImageGCHigh))
 	}
 	return errors.Join(errs...)
 }

@@ -184,13 +184,13 @@ func (d *daemon) assembleClients() (err error) {
 		PodCIDR:         d.instance.PodCIDRs[0],
 		ImageGCHigh:     d.instance.ImageGCHigh,
 		ImageGCLow:      d.instance.ImageGCLow,
+		StaticPods:      d.instance.PodManifestPath,
+		CompleteStatic:  completeStatic,
 	})
 	return err
 }
 
 func (d *daemon) stages() []lifecycle.Stage {
-		StaticPods:      d.instance.PodManifestPath,
-		CompleteStatic:  completeStatic,
 	return []lifecycle.Stage{
 		{
 			{Name: "runtime", Run: d.runtime.Run, Ready: d.runtime.Ready()},

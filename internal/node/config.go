@@ -5,8 +5,8 @@ import (
 	"net"
 
 	"google.golang.org/grpc"
-	"k8s.io/client-go/rest"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/mayfly-run/mayfly/internal/node/dns"
 	"github.com/mayfly-run/mayfly/internal/node/resource"
@@ -47,14 +47,14 @@ type Config struct {
 	// ImageGCHigh is the use of the images' disk, in percent, from which on unused images are removed; ImageGCLow is
 	// what it is brought down to. 85 and 80 if 0; 100 never removes.
 	ImageGCHigh, ImageGCLow int
-	// Server is the kubelet port for a real control plane; nil for none.
-	Server *ServerConfig
-}
-
 	// StaticPods is a directory of manifests of Pods to run without the API's asking; empty for none. CompleteStatic
 	// fills in the defaults of such a Pod, and refuses what is no valid one.
 	StaticPods     string
 	CompleteStatic func(*corev1.Pod) error
+	// Server is the kubelet port for a real control plane; nil for none.
+	Server *ServerConfig
+}
+
 // ServerConfig is the kubelet API on a TLS port, for an API server on another machine. Callers are authenticated by a
 // client certificate of ClientCAFile or by TokenReview, and authorized by SubjectAccessReview, as upstream's kubelet
 // does it.

@@ -53,8 +53,8 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	f.StringToStringVar(&o.instance.RuntimeHandlers, "runtime-handler", nil, "OCI runtime for Pods whose RuntimeClass has the handler NAME, as NAME=PATH; may be repeated")
 	f.IntVar(&o.instance.ImageGCHigh, "image-gc-high-threshold", o.instance.ImageGCHigh, "percent of the disk in use from which on unused images are removed, 100 for never")
 	f.IntVar(&o.instance.ImageGCLow, "image-gc-low-threshold", o.instance.ImageGCLow, "percent of the disk in use that removing unused images ends at")
-	f.StringVar(&o.instance.LogLevel, "log-level", o.instance.LogLevel, "debug, info, warn or error")
 	f.StringVar(&o.instance.PodManifestPath, "pod-manifest-path", "", "directory of manifests of static Pods, which run for as long as their file is there")
+	f.StringVar(&o.instance.LogLevel, "log-level", o.instance.LogLevel, "debug, info, warn or error")
 	f.StringVar(&o.instance.LogFormat, "log-format", o.instance.LogFormat, "text or json")
 	addAPIFlags(f, &o.instance.API)
 	return cmd
