@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/server/options/encryptionconfig/controller"
 	"k8s.io/client-go/rest"
 )
 
@@ -67,5 +70,38 @@ func TestSecretsAreEncryptedAtRest(t *testing.T) {
 	}
 	if raw := stored.Kvs[0].Value; bytes.Contains(raw, []byte("in the clear")) || !bytes.HasPrefix(raw, []byte("k8s:enc:aesgcm:v1:k:")) {
 		t.Errorf("stored: %q", raw)
+	}
+}
+
+func TestKeysOfEncryptionAreRotatedWithoutARestart(t *testing.T) {
+	period := controller.EncryptionConfigFileChangePollDuration
+	controller.EncryptionConfigFileChangePollDuration = 10 * time.Millisecond
+	t.Cleanup(func() { controller.EncryptionConfigFileChangePollDuration = period })
+	dir := t.TempDir()
+	file := writeFile(t, dir, "encryption.yaml", encryption)
+	i := launchWith(t, dir, func(c *Config) { c.EncryptionConfigFile = file })
+	t.Cleanup(i.Stop)
+	secrets := clientset(t, i.Admin()).CoreV1().Secrets("default")
+	old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "old"}, Data: map[string][]byte{"k": []byte("v")}}
+	if _, err := secrets.Create(t.Context(), old, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	// The new key writes, the old one still reads.
+	writeFile(t, dir, "encryption.yaml", strings.Replace(encryption, "keys: [", "keys: [{name: new, secret: dGhpcyBpcyBwYXNzd29yZA==}, ", 1))
+	eventually(t, "what is written is encrypted by the new key", func() bool {
+		s, err := secrets.Get(t.Context(), "old", metav1.GetOptions{})
+		if err != nil || string(s.Data["k"]) != "v" {
+			t.Fatal(s, err)
+		}
+		if _, err := secrets.Update(t.Context(), s, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		stored, err := i.store.Client().Get(t.Context(), "/registry/secrets/default/old")
+		return err == nil && bytes.HasPrefix(stored.Kvs[0].Value, []byte("k8s:enc:aesgcm:v1:new:"))
+	})
+	// A file that is wrong changes nothing.
+	writeFile(t, dir, "encryption.yaml", "rubbish")
+	if s, err := secrets.Get(t.Context(), "old", metav1.GetOptions{}); err != nil || string(s.Data["k"]) != "v" {
+		t.Error(s, err)
 	}
 }

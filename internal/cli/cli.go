@@ -10,10 +10,12 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/mayfly-run/mayfly/internal/cli/backup"
 	"github.com/mayfly-run/mayfly/internal/cli/doctor"
 	"github.com/mayfly-run/mayfly/internal/cli/down"
 	"github.com/mayfly-run/mayfly/internal/cli/image"
 	"github.com/mayfly-run/mayfly/internal/cli/kubectl"
+	"github.com/mayfly-run/mayfly/internal/cli/restore"
 	"github.com/mayfly-run/mayfly/internal/cli/up"
 	"github.com/mayfly-run/mayfly/internal/cli/version"
 )
@@ -48,6 +50,8 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	root.AddCommand(
 		up.New(streams),
 		down.New(streams),
+		backup.New(streams),
+		restore.New(streams),
 		doctor.New(streams),
 		image.New(streams),
 		kubectl.New(streams),

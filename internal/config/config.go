@@ -117,6 +117,9 @@ func (i Instance) CgroupRoot() string { return "/mayfly-" + i.ID() }
 // ImageSocket is the unix socket of the image API.
 func (i Instance) ImageSocket() string { return filepath.Join(i.RunDir, "image.sock") }
 
+// BackupSocket is the unix socket that snapshots of the API's data are read from.
+func (i Instance) BackupSocket() string { return filepath.Join(i.RunDir, "backup.sock") }
+
 // RuntimeSocket is the unix socket of the CRI.
 func (i Instance) RuntimeSocket() string { return filepath.Join(i.RunDir, "cri.sock") }
 

@@ -108,7 +108,7 @@ func (d *daemon) identity() error {
 func (d *daemon) apiConfig() apiserver.Config {
 	set := d.instance.API
 	return apiserver.Config{
-		DataDir:                  filepath.Join(d.instance.DataDir, "apiserver"),
+		DataDir:                  apiDir(d.instance),
 		Listener:                 d.listener,
 		ServingCertFile:          d.keys.ServingCert,
 		ServingKeyFile:           d.keys.ServingKey,
@@ -147,6 +147,9 @@ func runtimeConfig(i config.Instance) cri.Config {
 		Monitor:           binary.Executable(),
 	}
 }
+
+// apiDir holds the data of the API server.
+func apiDir(i config.Instance) string { return filepath.Join(i.DataDir, "apiserver") }
 
 // nodeDir holds the volumes of Pods.
 func nodeDir(i config.Instance) string { return filepath.Join(i.DataDir, "node") }
@@ -197,6 +200,7 @@ func (d *daemon) stages() []lifecycle.Stage {
 			{Name: "apiserver", Run: d.api.Run, Ready: d.api.Ready()},
 		},
 		{
+			{Name: "backup API", Run: serveUnix(d.instance.BackupSocket(), d.api.BackupHandler())},
 			{Name: "image API", Run: serveUnix(d.instance.ImageSocket(), d.runtime.ImageHandler())},
 			{Name: "kubelet API", Run: serveUnix(d.endpoints.socket, d.agent.Handler())},
 			{Name: "controllers", Run: d.control.Run},

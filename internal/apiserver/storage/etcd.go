@@ -36,6 +36,10 @@ const (
 	keptFiles = 2
 	// quotaBytes bounds the database file; etcd refuses writes beyond it.
 	quotaBytes = 8 << 30
+	// memberName, clusterToken and peerURL are what the member is known by. Nobody listens at the URL.
+	memberName   = "mayfly"
+	clusterToken = "mayfly"
+	peerURL      = "http://127.0.0.1:2380"
 	// startTimeout is generous: a large WAL is replayed before the server is ready.
 	startTimeout = 2 * time.Minute
 )
@@ -83,6 +87,7 @@ func (e *Etcd) open(ctx context.Context) error {
 		e.server.HardStop()
 		return err
 	}
+	e.defragment(defragmentBytes)
 	e.client = newClient(v3client.New(e.server))
 	e.client.Kubernetes = guarded{e.client.Kubernetes, e.space}
 	return nil
@@ -160,21 +165,19 @@ func (e *Etcd) await(ctx context.Context) error {
 
 // config takes etcd's own defaults and changes what one member without listeners wants otherwise.
 func (e *Etcd) config() (config.ServerConfig, error) {
-	const name = "mayfly"
-	// Nobody listens there: the member needs an address to be known by.
-	peer, err := types.NewURLs([]string{"http://127.0.0.1:2380"})
+	peer, err := types.NewURLs([]string{peerURL})
 	if err != nil {
 		return config.ServerConfig{}, fmt.Errorf("etcd peer URL: %w", err)
 	}
 	d := embed.NewConfig()
 	log := newLogger(e.fatal)
 	return config.ServerConfig{
-		Name:                        name,
-		DataDir:                     filepath.Join(e.dir, "data"),
+		Name:                        memberName,
+		DataDir:                     dataDir(e.dir),
 		ClientURLs:                  types.URLs([]url.URL{{Scheme: "http", Host: "127.0.0.1:2379"}}),
 		PeerURLs:                    peer,
-		InitialPeerURLsMap:          types.URLsMap{name: peer},
-		InitialClusterToken:         "mayfly",
+		InitialPeerURLsMap:          types.URLsMap{memberName: peer},
+		InitialClusterToken:         clusterToken,
 		NewCluster:                  true,
 		TickMs:                      tickMilliseconds,
 		ElectionTicks:               electionTicks,
@@ -199,7 +202,7 @@ func (e *Etcd) config() (config.ServerConfig, error) {
 		WarningUnaryRequestDuration: time.Second,
 		MaxLearners:                 1,
 		V2Deprecation:               config.V2DeprDefault,
-		ServerFeatureGate:           features.NewDefaultServerFeatureGate(name, log),
+		ServerFeatureGate:           features.NewDefaultServerFeatureGate(memberName, log),
 		Metrics:                     "basic",
 		Logger:                      log,
 	}, nil

@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -14,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
-	"k8s.io/apiserver/pkg/server/options/encryptionconfig"
 	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/cacher"
 	"k8s.io/apiserver/pkg/storage/etcd3"
@@ -22,7 +20,6 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/apiserver/pkg/storage/value"
-	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 )
@@ -49,7 +46,7 @@ type Store struct {
 	cfg       Config
 	etcd      *Etcd
 	compactor etcd3.Compactor
-	encrypted encryptionconfig.StaticTransformers
+	encrypted value.ResourceTransformers // nil when nothing is
 	stop      func()
 }
 
@@ -64,34 +61,17 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	etcd, err := OpenEtcd(ctx, cfg.Dir)
 	if err != nil {
+		s.stop()
 		return nil, err
 	}
 	feature.DefaultFeatureSupportChecker.CheckClient(context.WithoutCancel(ctx), probe{etcd.client.Client}, apistorage.RequestWatchProgress)
 	compactor := etcd3.NewCompactor(etcd.client.Client, storagebackend.DefaultCompactInterval, clock.RealClock{}, nil)
-	s.etcd, s.compactor, s.stop = etcd, compactor, compactor.Stop
+	ended := s.stop
+	s.etcd, s.compactor, s.stop = etcd, compactor, func() {
+		compactor.Stop()
+		ended()
+	}
 	return s, nil
-}
-
-// encrypt reads how resources are encrypted.
-func (s *Store) encrypt(ctx context.Context) error {
-	if s.cfg.EncryptionFile == "" {
-		return nil
-	}
-	// Its connections to key services live as long as the store.
-	c, err := encryptionconfig.LoadEncryptionConfig(context.WithoutCancel(ctx), s.cfg.EncryptionFile, false, "mayfly")
-	if err != nil {
-		return fmt.Errorf("encryption configuration %s: %w", s.cfg.EncryptionFile, err)
-	}
-	s.encrypted = encryptionconfig.StaticTransformers(c.Transformers)
-	return nil
-}
-
-// transformer is how a resource is encrypted; not at all by default, but never taking for plain what is encrypted.
-func (s *Store) transformer(resource schema.GroupResource) value.Transformer {
-	if s.encrypted == nil {
-		return identity.NewEncryptCheckTransformer()
-	}
-	return s.encrypted.TransformerForResource(resource)
 }
 
 // Failed delivers the error that ended the store while it served; nil for an etcd elsewhere.

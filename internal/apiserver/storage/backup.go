@@ -1,0 +1,92 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/etcd/etcdutl/v3/snapshot"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.uber.org/zap"
+)
+
+const (
+	// revisionBump is how far resourceVersions jump in a restore, past all that clients can have seen after the
+	// snapshot was taken: their watches begin anew instead of going back in time.
+	revisionBump = 1_000_000_000
+	// defragmentBytes is the size of a database below which its unused part is not worth the time to free it.
+	defragmentBytes = 64 << 20
+)
+
+// ErrNotHere says that the data is in an etcd elsewhere.
+var ErrNotHere = errors.New("the API's data is in an external etcd: use etcdctl there")
+
+func dataDir(dir string) string { return filepath.Join(dir, "data") }
+
+// Snapshot writes all data as of one moment to w, in etcd's own format: the database, then its SHA-256.
+func (s *Store) Snapshot(ctx context.Context, w io.Writer) error {
+	if s.etcd == nil {
+		return ErrNotHere
+	}
+	r, err := s.etcd.client.Snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("take snapshot: %w", err)
+	}
+	_, err = io.Copy(w, r)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	return nil
+}
+
+// Restore makes the data of the etcd in dir from a snapshot that [Store.Snapshot] or etcdctl wrote, whose sum must be
+// right. There must be none yet, and nothing may run on dir. It happens whole or not at all.
+func Restore(file, dir string) error {
+	if _, err := os.Stat(dataDir(dir)); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%s holds data already: move it away first", dataDir(dir)), err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create etcd directory: %w", err)
+	}
+	making := dataDir(dir) + ".restore"
+	if err := os.RemoveAll(making); err != nil {
+		return fmt.Errorf("remove interrupted restore: %w", err)
+	}
+	wal.SegmentSizeBytes = walSegmentBytes
+	err := snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
+		SnapshotPath: file, Name: memberName, OutputDataDir: making, PeerURLs: []string{peerURL},
+		InitialCluster: memberName + "=" + peerURL, InitialClusterToken: clusterToken,
+		RevisionBump: revisionBump, MarkCompacted: true,
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s is no whole snapshot: %w", file, err), os.RemoveAll(making))
+	}
+	if err := os.Rename(making, dataDir(dir)); err != nil {
+		return fmt.Errorf("put restored data in place: %w", err)
+	}
+	return nil
+}
+
+// defragment gives the unused half of a database that has at least so many bytes back to the file system. Called
+// before anything is served: etcd answers nobody meanwhile.
+func (e *Etcd) defragment(least int64) {
+	b := e.server.Backend()
+	size, used := b.Size(), b.SizeInUse()
+	if size < least || used > size/2 {
+		return
+	}
+	// The new file stands beside the old one for a while.
+	if room, err := free(e.dir); err != nil || room < used+deleteReserveBytes {
+		return
+	}
+	if err := b.Defrag(); err != nil {
+		slog.Warn("defragment etcd", "dir", e.dir, "err", err)
+		return
+	}
+	slog.Info("etcd is defragmented", "dir", e.dir, "before", size, "after", b.Size())
+}
