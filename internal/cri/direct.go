@@ -2,12 +2,16 @@ package cri
 
 import (
 	"context"
+	"net/http"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
+
+// Streams serves the URLs that Exec, Attach and PortForward answer with to a caller in this process.
+func (s *Server) Streams() http.Handler { return s.streams.Handler() }
 
 // Direct lets a client in this process reach the server without the socket between. It is the same CRI: messages are
 // copied, errors are those that the socket would carry. What is no single call, the stream of events, takes the socket.

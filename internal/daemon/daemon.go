@@ -180,6 +180,7 @@ func (d *daemon) assembleClients() (err error) {
 		Client:          d.api.ClientConfig("system:node:"+d.instance.NodeName, "system:nodes"),
 		RuntimeEndpoint: endpoint,
 		ImageEndpoint:   endpoint,
+		Streams:         d.runtime.Streams(),
 		RuntimeOptions:  []grpc.DialOption{grpc.WithUnaryInterceptor(d.runtime.Direct())},
 		RootDir:         nodeDir(d.instance),
 		LogDir:          filepath.Join(d.instance.DataDir, "logs"),

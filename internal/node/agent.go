@@ -92,7 +92,7 @@ func assemble(cfg Config, client kubernetes.Interface, rt *runtime.Client, m mac
 		a.address = hostAddress()
 	}
 	a.pods = newPods(a)
-	a.handler = server.New(server.Config{Pods: a.pods, Runtime: rt, NodeName: cfg.NodeName, LogDir: cfg.LogDir, StartedAt: time.Now()})
+	a.handler = server.New(server.Config{Pods: a.pods, Runtime: rt, Streams: cfg.Streams, NodeName: cfg.NodeName, LogDir: cfg.LogDir, StartedAt: time.Now()})
 	return a
 }
 

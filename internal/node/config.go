@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"net"
+	"net/http"
 
 	"google.golang.org/grpc"
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +22,9 @@ type Config struct {
 	RuntimeEndpoint, ImageEndpoint string
 	// RuntimeOptions are for the connections to these: how to call a runtime in the same process, say.
 	RuntimeOptions []grpc.DialOption
+	// Streams serves the runtime's streaming URLs without a connection in between, where it is in the same process;
+	// nil is for any other.
+	Streams http.Handler
 	// RootDir holds volumes and what else the node keeps per Pod; LogDir the containers' logs.
 	RootDir, LogDir string
 	// Address is the node's address; found out if empty.

@@ -33,6 +33,8 @@ type Server struct {
 	streaming.Server
 	listener net.Listener
 	streams  sync.RWMutex // held for reading by every request under way
+	life     context.Context
+	end      context.CancelCauseFunc
 }
 
 // New listens on a free port of the loopback interface.
@@ -50,7 +52,9 @@ func New(runtime streaming.Runtime) (*Server, error) {
 		listener.Close()
 		return nil, fmt.Errorf("make streaming server: %w", err)
 	}
-	return &Server{Server: inner, listener: listener}, nil
+	s := &Server{Server: inner, listener: listener}
+	s.life, s.end = context.WithCancelCause(context.Background())
+	return s, nil
 }
 
 // Exec returns the URL of an exec.
@@ -68,12 +72,10 @@ func (s *Server) PortForward(r *runtimev1.PortForwardRequest) (*runtimev1.PortFo
 
 // Run serves until ctx ends. Then every stream ends, and its client is told why. Containers go on.
 func (s *Server) Run(ctx context.Context) error {
-	streamsCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer end(errStopping)
+	defer s.end(errStopping)
 	server := &http.Server{
-		Handler:           s.noticeLeaving(),
+		Handler:           s.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
-		BaseContext:       func(net.Listener) context.Context { return streamsCtx },
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
@@ -81,7 +83,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve streams: %w", err)
 	}
-	end(errStopping)
+	s.end(errStopping)
 	s.settle()
 	return nil
 }
@@ -102,17 +104,21 @@ func (s *Server) settle() {
 // Close frees the port of a server that was never run.
 func (s *Server) Close() error { return s.listener.Close() }
 
-// noticeLeaving ends a request's context when its connection, taken over for streaming, can no longer be read: net/http
+// Handler serves the URLs: at the listener, and for callers in the same process without a connection in between. It
+// ends a request's context when its connection, taken over for streaming, can no longer be read: net/http
 // does not look at connections that were taken over, and a client without standard input says nothing by itself. When
 // the server stops, a connection is still there for as long as it takes to say so, in those protocols that can.
-func (s *Server) noticeLeaving() http.Handler {
+func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.streams.TryRLock() {
 			http.Error(w, errStopping.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		defer s.streams.RUnlock()
-		ctx, cancel := context.WithCancel(r.Context())
+		// Whoever passed the request on may stop before this server does: that is no client that leaves.
+		ctx, cancelCause := context.WithCancelCause(context.WithoutCancel(r.Context()))
+		cancel := func() { cancelCause(nil) }
+		defer context.AfterFunc(s.life, func() { cancelCause(errStopping) })()
 		hijacker := &hijacker{ResponseWriter: w, left: cancel}
 		defer hijacker.finish()
 		stop := context.AfterFunc(ctx, func() {

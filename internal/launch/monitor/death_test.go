@@ -2,6 +2,7 @@ package monitor_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -20,7 +21,10 @@ import (
 func ends(t *testing.T, watched map[string]int) {
 	t.Helper()
 	for what, fd := range watched {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 20_000)
+		n, err := 0, error(unix.EINTR)
+		for errors.Is(err, unix.EINTR) {
+			n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 20_000)
+		}
 		if n != 1 || err != nil {
 			t.Errorf("the %s lives on: %v", what, err)
 		}

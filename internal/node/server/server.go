@@ -31,6 +31,7 @@ type Pods interface {
 type Config struct {
 	Pods      Pods
 	Runtime   *runtime.Client
+	Streams   http.Handler // serves the runtime's streaming URLs; nil if they are to be connected to
 	NodeName  string
 	LogDir    string
 	StartedAt time.Time

@@ -85,7 +85,7 @@ func (s *server) portForward(w http.ResponseWriter, r *http.Request) {
 	s.pass(w, r, answer.GetUrl(), err)
 }
 
-// pass hands the connection on to the runtime's streaming server.
+// pass hands the request on to the runtime's streaming server.
 func (s *server) pass(w http.ResponseWriter, r *http.Request, to string, err error) {
 	if err != nil {
 		http.Error(w, runtime.Reason(err), httpStatus(err))
@@ -94,6 +94,12 @@ func (s *server) pass(w http.ResponseWriter, r *http.Request, to string, err err
 	location, err := url.Parse(to)
 	if err != nil {
 		http.Error(w, fmt.Sprintf("runtime's streaming address: %v", err), http.StatusInternalServerError)
+		return
+	}
+	if s.Streams != nil {
+		passed := r.Clone(r.Context())
+		passed.URL, passed.RequestURI = location, location.RequestURI()
+		s.Streams.ServeHTTP(w, passed)
 		return
 	}
 	handler := proxy.NewUpgradeAwareHandler(location, nil, false, true, responder{})
