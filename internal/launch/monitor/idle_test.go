@@ -120,9 +120,9 @@ func TestOrphan(t *testing.T) {
 			lose(t, p)
 			for what, fd := range watched {
 				n, err := 0, error(unix.EINTR)
-		for errors.Is(err, unix.EINTR) {
-			n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 20_000)
-		}
+				for errors.Is(err, unix.EINTR) {
+					n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 20_000)
+				}
 				if n != 1 || err != nil {
 					t.Errorf("the %s lives on: %v", what, err)
 				}
