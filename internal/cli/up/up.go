@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"path/filepath"
 	"strings"
 	"time"
@@ -77,7 +78,14 @@ func addAPIFlags(f *pflag.FlagSet, api *config.API) {
 	f.BoolVar(&api.AlwaysPullImages, "always-pull-images", false, "make every container's image be pulled anew, so that its credentials are checked")
 }
 
+// gcPercent is how much may be allocated between collections, in percent of what is in use. The usual 100 spends a
+// tenth of the server's work on collecting; a fresh server is not larger with this, a busy one by about 20 MB.
+const gcPercent = 200
+
 func (o *options) run(ctx context.Context) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	if err := o.instance.Complete(); err != nil {
 		return err
 	}
