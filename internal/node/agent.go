@@ -20,6 +20,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"sync"
@@ -39,6 +40,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/node/probe"
 	"github.com/mayfly-run/mayfly/internal/node/runtime"
 	"github.com/mayfly-run/mayfly/internal/node/server"
+	"github.com/mayfly-run/mayfly/internal/node/userns"
 	"github.com/mayfly-run/mayfly/internal/node/volume"
 )
 
@@ -119,7 +121,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer events.Shutdown()
 	events.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: a.client.CoreV1().Events("")})
 	recorder := events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: a.cfg.NodeName})
-	a.pods.node = a.podNode(recorder)
+	if a.pods.node, err = a.podNode(ctx, recorder); err != nil {
+		return err
+	}
 
 	group, ctx := errgroup.WithContext(ctx)
 	var waits sync.WaitGroup
@@ -146,15 +150,25 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
-func (a *Agent) podNode(recorder record.EventRecorder) *pod.Node {
+func (a *Agent) podNode(ctx context.Context, recorder record.EventRecorder) (*pod.Node, error) {
 	capacity := a.machine.capacity(a.cfg.MaxPods)
+	volumes := volume.New(a.cfg.RootDir, a.objects)
+	left, err := volumes.UIDs()
+	if err != nil {
+		return nil, err
+	}
+	users, err := userns.New(volumes.PodDir, left)
+	if err != nil {
+		slog.ErrorContext(ctx, "not all user IDs of pods are known", "err", err)
+	}
 	return &pod.Node{
 		Name:        a.cfg.NodeName,
 		Client:      a.client,
 		Runtime:     a.runtime,
 		RuntimeName: a.runtimeName,
 		Images:      image.New(image.Over(a.runtime.Images)),
-		Volumes:     volume.New(a.cfg.RootDir, a.objects),
+		Volumes:     volumes,
+		Users:       users,
 		Objects:     a.objects,
 		Recorder:    recorder,
 		Check:       probe.NewCheck(a.runtime),
@@ -166,7 +180,7 @@ func (a *Agent) podNode(recorder record.EventRecorder) *pod.Node {
 		Allocatable: capacity,
 		Claimed:     a.pods.claimed,
 		Caps:        a.cfg.caps(a.machine.memory, a.runtimeName == ownRuntime || unifiedCgroups()),
-	}
+	}, nil
 }
 
 // ownRuntime is the name of Mayfly's runtime, which takes pids.max in the unified resources on any cgroup version.

@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
@@ -168,6 +169,37 @@ func ephemeral(name, target string) corev1.EphemeralContainer {
 		EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: name, Image: "busybox", ImagePullPolicy: corev1.PullIfNotPresent, Stdin: true, TTY: true},
 		TargetContainerName:      target,
 	}
+}
+
+// TestOwnUsers: a Pod's IDs on the host are its own, whatever agent looks after it.
+func TestOwnUsers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		no := false
+		alone := func(name string) *corev1.Pod {
+			return simplePod(func(p *corev1.Pod) { p.Name, p.UID, p.Spec.HostUsers = name, types.UID(name), &no })
+		}
+		w := newWorld(t, alone("a"))
+		w.wait(time.Second)
+		w.stop()
+		w.start()
+		w.create(alone("b"))
+		w.wait(time.Second)
+		for i, want := range []uint32{65536, 131072} {
+			users := w.rt.sandboxLog[i].GetLinux().GetSecurityContext().GetNamespaceOptions().GetUsernsOptions()
+			if users.GetMode() != runtimev1.NamespaceMode_POD || users.GetUids()[0].GetHostId() != want || users.GetGids()[0].GetHostId() != want {
+				t.Errorf("%s has %v, want from %d", w.rt.sandboxLog[i].GetMetadata().GetName(), users, want)
+			}
+		}
+		config := w.rt.find("app").config
+		if got := config.GetLinux().GetSecurityContext().GetNamespaceOptions().GetUsernsOptions().GetUids()[0].GetHostId(); got != 131072 {
+			t.Errorf("the container has %d", got)
+		}
+		for _, m := range config.GetMounts() {
+			if len(m.GetUidMappings()) != 1 || m.GetGidMappings()[0].GetHostId() != 131072 {
+				t.Errorf("mount %v", m)
+			}
+		}
+	})
 }
 
 func TestPodRuns(t *testing.T) {

@@ -105,6 +105,7 @@ func (p *pods) start(ctx context.Context, w *pod.Worker, uid types.UID) {
 		}
 		p.agent.objects.forget(string(uid))
 		p.node.Images.Forget(uid)
+		p.node.Users.Release(uid)
 		p.mu.Lock()
 		delete(p.workers, uid)
 		p.mu.Unlock()
@@ -174,7 +175,9 @@ func (p *pods) adopt(ctx context.Context) error {
 		if p.worker(uid) == nil {
 			if err := p.node.Volumes.Remove(uid); err != nil {
 				slog.WarnContext(ctx, "volumes of a former pod remain", "uid", uid, "err", err)
+				continue
 			}
+			p.node.Users.Release(uid)
 		}
 	}
 	logs, err := os.ReadDir(p.agent.cfg.LogDir)

@@ -72,9 +72,6 @@ func unsupported(pod *corev1.Pod) error {
 	if err := volume.Unsupported(pod); err != nil {
 		return err
 	}
-	if users := pod.Spec.HostUsers; users != nil && !*users {
-		return fmt.Errorf("hostUsers: false asks for a user namespace, which this node does not support")
-	}
 	if len(pod.Spec.ResourceClaims) > 0 {
 		return fmt.Errorf("resourceClaims ask for dynamic resource allocation, which this node does not support")
 	}

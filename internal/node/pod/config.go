@@ -45,6 +45,7 @@ func (w *Worker) containerConfig(ctx context.Context, l launch, img *runtimev1.I
 	if err != nil {
 		return nil, err
 	}
+	mapUsers(mounts, l.users())
 	return &runtimev1.ContainerConfig{
 		Metadata:    &runtimev1.ContainerMetadata{Name: c.Name, Attempt: l.attempt},
 		Image:       &runtimev1.ImageSpec{Image: img.GetId(), UserSpecifiedImage: c.Image},
@@ -76,9 +77,9 @@ func (w *Worker) resources(l launch) *runtimev1.LinuxContainerResources {
 
 func (w *Worker) namespaces(l launch) *runtimev1.NamespaceOption {
 	if l.ephemeral == nil || l.ephemeral.TargetContainerName == "" {
-		return security.Namespaces(l.pod)
+		return security.Namespaces(l.pod, l.users())
 	}
-	return security.Target(l.pod, l.rt.Latest(l.ephemeral.TargetContainerName).GetId())
+	return security.Target(l.pod, l.users(), l.rt.Latest(l.ephemeral.TargetContainerName).GetId())
 }
 
 func containerLabels(pod *corev1.Pod, c *corev1.Container) map[string]string {

@@ -43,6 +43,11 @@ type launch struct {
 	pause   time.Duration // before the next restart
 }
 
+// users is the Pod's user namespace, nil for the host's.
+func (l *launch) users() *runtimev1.UserNamespace {
+	return l.config.GetLinux().GetSecurityContext().GetNamespaceOptions().GetUsernsOptions()
+}
+
 // startContainer starts the task that starts a container, unless it failed just now; it returns when to look again.
 // Called with mu held.
 func (w *Worker) startContainer(ctx context.Context, s start) time.Duration {

@@ -45,6 +45,16 @@ func (w *Worker) mounts(ctx context.Context, l launch, vars *env.Vars, ips []str
 	return out, nil
 }
 
+// mapUsers has files look inside as if the Pod's users were the host's: what the host's root owns is the Pod's root's,
+// and what the Pod's users write has the IDs outside that they have inside.
+func mapUsers(mounts []*runtimev1.Mount, users *runtimev1.UserNamespace) {
+	for _, m := range mounts {
+		if m.GetImage() == nil { // an image is read-only, and the runtime's
+			m.UidMappings, m.GidMappings = users.GetUids(), users.GetGids()
+		}
+	}
+}
+
 func (w *Worker) volumeMount(ctx context.Context, l launch, index int, vars *env.Vars) (*runtimev1.Mount, error) {
 	m := &l.container.VolumeMounts[index]
 	target := m.MountPath

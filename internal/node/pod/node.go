@@ -16,6 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/node/probe"
 	"github.com/mayfly-run/mayfly/internal/node/resource"
 	"github.com/mayfly-run/mayfly/internal/node/runtime"
+	"github.com/mayfly-run/mayfly/internal/node/userns"
 	"github.com/mayfly-run/mayfly/internal/node/volume"
 )
 
@@ -27,6 +28,7 @@ type Node struct {
 	RuntimeName string
 	Images      *image.Puller
 	Volumes     *volume.Set
+	Users       *userns.Ranges
 	Objects     Objects
 	Recorder    record.EventRecorder
 	Check       probe.Check

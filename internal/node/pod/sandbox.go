@@ -17,6 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/node/runtime"
 	"github.com/mayfly-run/mayfly/internal/node/security"
 	"github.com/mayfly-run/mayfly/internal/node/status"
+	"github.com/mayfly-run/mayfly/internal/node/userns"
 )
 
 // startSandbox starts the task that makes a sandbox, unless one failed just now.
@@ -93,6 +94,14 @@ func (w *Worker) sandboxConfig(pod *corev1.Pod, attempt uint32) (*runtimev1.PodS
 			hostname = own
 		}
 	}
+	var users *runtimev1.UserNamespace
+	if security.OwnUsers(pod) {
+		id, err := w.Users.Of(pod.UID)
+		if err != nil {
+			return nil, err
+		}
+		users = security.Users(id, userns.Length)
+	}
 	return &runtimev1.PodSandboxConfig{
 		Metadata:     &runtimev1.PodSandboxMetadata{Name: pod.Name, Namespace: pod.Namespace, Uid: string(pod.UID), Attempt: attempt},
 		Hostname:     hostname,
@@ -103,7 +112,7 @@ func (w *Worker) sandboxConfig(pod *corev1.Pod, attempt uint32) (*runtimev1.PodS
 		Annotations:  pod.Annotations,
 		Linux: &runtimev1.LinuxPodSandboxConfig{
 			CgroupParent:    resource.CgroupParent(w.CgroupRoot, pod),
-			SecurityContext: security.Sandbox(pod, security.Namespaces(pod), nil),
+			SecurityContext: security.Sandbox(pod, security.Namespaces(pod, users), nil),
 			Sysctls:         sysctls(pod),
 			Resources:       resource.Pod(helper.PodRequests(pod, helper.PodResourcesOptions{ExcludeOverhead: true}), podLimits(pod)),
 			Overhead:        resource.Pod(pod.Spec.Overhead, pod.Spec.Overhead),

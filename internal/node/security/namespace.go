@@ -5,10 +5,18 @@ import (
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// Namespaces returns the namespaces that the Pod's containers live in. HostUsers is passed on, so that a runtime
-// without user namespaces refuses instead of ignoring it.
-func Namespaces(pod *corev1.Pod) *runtimev1.NamespaceOption {
-	out := &runtimev1.NamespaceOption{Pid: runtimev1.NamespaceMode_CONTAINER}
+// OwnUsers tells whether the Pod is to have a user namespace of its own.
+func OwnUsers(pod *corev1.Pod) bool { return pod.Spec.HostUsers != nil && !*pod.Spec.HostUsers }
+
+// Users returns a user namespace of that many IDs, which on the host begin with id.
+func Users(id, length uint32) *runtimev1.UserNamespace {
+	mappings := []*runtimev1.IDMapping{{HostId: id, ContainerId: 0, Length: length}}
+	return &runtimev1.UserNamespace{Mode: runtimev1.NamespaceMode_POD, Uids: mappings, Gids: mappings}
+}
+
+// Namespaces returns the namespaces that the Pod's containers live in. users is nil for the host's.
+func Namespaces(pod *corev1.Pod, users *runtimev1.UserNamespace) *runtimev1.NamespaceOption {
+	out := &runtimev1.NamespaceOption{Pid: runtimev1.NamespaceMode_CONTAINER, UsernsOptions: users}
 	if pod.Spec.HostNetwork {
 		out.Network = runtimev1.NamespaceMode_NODE
 	}
@@ -21,16 +29,13 @@ func Namespaces(pod *corev1.Pod) *runtimev1.NamespaceOption {
 	case isTrue(pod.Spec.ShareProcessNamespace):
 		out.Pid = runtimev1.NamespaceMode_POD
 	}
-	if users := pod.Spec.HostUsers; users != nil && !*users {
-		out.UsernsOptions = &runtimev1.UserNamespace{Mode: runtimev1.NamespaceMode_POD}
-	}
 	return out
 }
 
 // Target returns the namespaces of an ephemeral container that joins the process namespace of container targetID.
 // A Pod that shares its process namespace, or the node's, shows the target already.
-func Target(pod *corev1.Pod, targetID string) *runtimev1.NamespaceOption {
-	out := Namespaces(pod)
+func Target(pod *corev1.Pod, users *runtimev1.UserNamespace, targetID string) *runtimev1.NamespaceOption {
+	out := Namespaces(pod, users)
 	if targetID != "" && out.Pid == runtimev1.NamespaceMode_CONTAINER {
 		out.Pid, out.TargetId = runtimev1.NamespaceMode_TARGET, targetID
 	}

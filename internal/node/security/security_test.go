@@ -46,7 +46,7 @@ func TestContainer(t *testing.T) {
 	c := &corev1.Container{SecurityContext: &corev1.SecurityContext{
 		RunAsUser: ptr(int64(9)), AllowPrivilegeEscalation: ptr(false), Capabilities: &corev1.Capabilities{Add: []corev1.Capability{"NET_ADMIN"}},
 	}}
-	out := Container(pod, c, Namespaces(pod), nil)
+	out := Container(pod, c, Namespaces(pod, nil), nil)
 	if out.GetRunAsUser().GetValue() != 9 || out.GetRunAsGroup().GetValue() != 2 || !out.GetNoNewPrivs() || len(out.GetSupplementalGroups()) != 2 {
 		t.Errorf("%v", out)
 	}
@@ -72,7 +72,7 @@ func TestTarget(t *testing.T) {
 		"shared":         {corev1.PodSpec{ShareProcessNamespace: ptr(true)}, runtimev1.NamespaceMode_POD},
 		"host":           {corev1.PodSpec{HostPID: true}, runtimev1.NamespaceMode_NODE},
 	} {
-		if got := Target(&corev1.Pod{Spec: c.spec}, "id").GetPid(); got != c.mode {
+		if got := Target(&corev1.Pod{Spec: c.spec}, nil, "id").GetPid(); got != c.mode {
 			t.Errorf("%s: %s, want %s", name, got, c.mode)
 		}
 	}
