@@ -30,7 +30,15 @@ func (s *Service) Remove(ctx context.Context, c *Container) error {
 			}
 		}
 	}
-	if err := errors.Join(s.releaseDelegated(ctx, c), s.removeCgroup(ctx, c), s.clear(c), s.store.Delete(c.ID)); err != nil {
+	// Its record goes before its files: what has a record can be started, and files without one are swept after a crash.
+	err := errors.Join(s.releaseDelegated(ctx, c), s.removeCgroup(ctx, c))
+	if err == nil {
+		err = s.store.Delete(c.ID)
+	}
+	if err == nil {
+		err = s.clear(c)
+	}
+	if err != nil {
 		return fmt.Errorf("remove container %q: %w", c.ID, err)
 	}
 	c.mu.Lock()

@@ -1,0 +1,93 @@
+package cri
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// runtimeConfig names the file that makes this program a runtime, to be killed, in place of the tests.
+const runtimeConfig = "MAYFLY_TEST_RUNTIME_CONFIG"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(runtimeConfig); path != "" {
+		fmt.Fprintln(os.Stderr, serveRuntime(path))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// serveRuntime serves until it is killed.
+func serveRuntime(path string) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var cfg Config
+	if err := json.Unmarshal(content, &cfg); err != nil {
+		return err
+	}
+	server, err := New(context.Background(), cfg)
+	if err != nil {
+		return err
+	}
+	return server.Run(context.Background())
+}
+
+// process is a runtime in a process of its own, on a fixture's directories.
+type process struct {
+	runtimev1.RuntimeServiceClient
+	cmd  *exec.Cmd
+	conn *grpc.ClientConn
+}
+
+// spawn starts a runtime; the fixture's own must not run.
+func (f *fixture) spawn() *process {
+	f.Helper()
+	path := filepath.Join(filepath.Dir(f.cfg.Socket), "config.json")
+	content, err := json.Marshal(f.cfg)
+	if err == nil {
+		err = os.WriteFile(path, content, 0o600)
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
+	os.Remove(f.cfg.Socket) // so that nobody takes the dead one's for the new one's
+	quick := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1.2, MaxDelay: 50 * time.Millisecond}, MinConnectTimeout: time.Second}
+	p := &process{cmd: exec.Command("/proc/self/exe")}
+	p.cmd.Env = append(os.Environ(), runtimeConfig+"="+path)
+	p.cmd.Stderr = os.Stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		f.Fatal(err)
+	}
+	if p.conn, err = grpc.NewClient("unix://"+f.cfg.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(quick)); err != nil {
+		f.Fatal(err)
+	}
+	p.RuntimeServiceClient = runtimev1.NewRuntimeServiceClient(p.conn)
+	ctx, cancel := context.WithTimeout(f.Context(), time.Minute)
+	defer cancel()
+	if _, err := p.Version(ctx, &runtimev1.VersionRequest{}, grpc.WaitForReady(true)); err != nil {
+		p.kill()
+		f.Fatal(err)
+	}
+	return p
+}
+
+// kill leaves the runtime no time for anything.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+	_ = p.conn.Close()
+}
