@@ -179,6 +179,7 @@ func (a *Agent) podNode(ctx context.Context, recorder record.EventRecorder) (*po
 		Capacity:    capacity,
 		Allocatable: capacity,
 		Claimed:     a.pods.claimed,
+		Freed:       a.pods.freed,
 		Caps:        a.cfg.caps(a.machine.memory, a.runtimeName == ownRuntime || unifiedCgroups()),
 	}, nil
 }

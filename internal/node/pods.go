@@ -110,6 +110,7 @@ func (p *pods) start(ctx context.Context, w *pod.Worker, uid types.UID) {
 		delete(p.workers, uid)
 		p.mu.Unlock()
 		p.statics.wakeUp()
+		p.freed()
 	})
 }
 
@@ -237,6 +238,13 @@ func (p *pods) claimed(except types.UID) corev1.ResourceList {
 		}
 	}
 	return total
+}
+
+// freed has all Workers look again that wait for room.
+func (p *pods) freed() {
+	for _, w := range p.List() {
+		w.RoomFreed()
+	}
 }
 
 // List returns all Workers.

@@ -152,11 +152,42 @@ func TestResizeWaitsForRoom(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 		}
+		w.wait(10 * time.Second) // not when it looks again anyhow
 		if err := w.api.CoreV1().Pods("default").Delete(w.ctx, "other", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		w.wait(2 * time.Minute)
+		w.wait(2 * time.Second)
 		w.wantResources(w.get().Status.ContainerStatuses[0], "1", "2Gi")
 		w.wantNoCondition(corev1.PodResizePending)
 	})
+}
+
+// TestResizeTakesRoomAtOnce: a Pod that ends, or is content with less, leaves room though it stays.
+func TestResizeTakesRoomAtOnce(t *testing.T) {
+	for name, leave := range map[string]func(*world){
+		"ended": func(w *world) { w.rt.exit(w.T, "other", 0) },
+		"less": func(w *world) {
+			object, err := w.api.CoreV1().Pods("default").Get(w.ctx, "other", metav1.GetOptions{})
+			if err != nil {
+				w.Fatal(err)
+			}
+			object.Spec.Containers[0].Resources.Requests = amounts("1", "1Gi")
+			if _, err := w.api.CoreV1().Pods("default").Update(w.ctx, object, metav1.UpdateOptions{}); err != nil {
+				w.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				other := sized("1", "3Gi")
+				other.Name, other.UID, other.Spec.RestartPolicy, other.Spec.Containers[0].Name = "other", "u2", corev1.RestartPolicyNever, "other"
+				w := newWorld(t, sized("1", "64Mi"), other)
+				w.wantResources(w.resize("1", "2Gi"), "1", "64Mi")
+				w.wait(10 * time.Second)
+				leave(w)
+				w.wait(2 * time.Second)
+				w.wantResources(w.get().Status.ContainerStatuses[0], "1", "2Gi")
+			})
+		})
+	}
 }

@@ -44,8 +44,9 @@ type Node struct {
 	// Caps bounds ephemeral containers.
 	Caps resource.Caps
 
-	// Claimed is what all Pods but one request together.
+	// Claimed is what all Pods but one request together; Freed is to be called when one of them takes less.
 	Claimed func(except types.UID) corev1.ResourceList
+	Freed   func()
 
 	admission sync.Mutex
 	toldDNS   sync.Once

@@ -44,6 +44,7 @@ func (w *Worker) report(ctx context.Context) {
 		next := *w.spec
 		next.Status.Phase = s.Phase
 		w.spec = &next // the watch will say so too, later
+		w.freed = true
 		w.Wake()
 	}
 }

@@ -101,6 +101,7 @@ func (w *Worker) admit() {
 	w.mu.Lock()
 	wanted := w.wanted
 	w.mu.Unlock()
+	w.resizeWaits.Store(wanted != nil) // room that is freed from now on is news
 	if wanted == nil {
 		return
 	}
@@ -112,10 +113,18 @@ func (w *Worker) admit() {
 	switch {
 	case w.wanted != wanted: // there is news already, and a wake-up with it
 	case message == "":
+		w.freed = true // it may be less than before
 		w.spec, w.wanted, w.resizePending = wanted, nil, status.Waiting{}
 	case never:
 		w.resizePending = status.Waiting{Reason: corev1.PodReasonInfeasible, Message: message}
 	default:
 		w.resizePending = status.Waiting{Reason: corev1.PodReasonDeferred, Message: message}
+	}
+}
+
+// RoomFreed tells the Worker that the node has more room than before.
+func (w *Worker) RoomFreed() {
+	if w.resizeWaits.Load() {
+		w.Wake()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,6 +44,8 @@ type Worker struct {
 	// resizeFailed, by container, why granted ones could not be given.
 	wanted        *corev1.Pod
 	resizePending status.Waiting
+	resizeWaits   atomic.Bool // for room, as far as is known
+	freed         bool        // the Pod takes less of the node than before
 	resizeFailed  map[string]string
 	// hidden holds the IDs of containers that are not to be seen: ephemeral ones whose start is not judged yet, or did
 	// not count because their target had ended.
@@ -167,6 +170,10 @@ func (w *Worker) Run(ctx context.Context) bool {
 		case <-timer.C:
 		}
 		timer.Reset(w.sync(ctx))
+		if w.freed {
+			w.freed = false
+			w.Freed()
+		}
 		if w.finished {
 			w.writer.Close(ctx)
 			return true
