@@ -207,6 +207,7 @@ func (l *loop) watchSignals() error {
 	if err != nil {
 		return fmt.Errorf("make eventfd: %w", err)
 	}
+	heed()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGCHLD, unix.SIGIO)
 	go func() {
@@ -221,6 +222,16 @@ func (l *loop) watchSignals() error {
 			l.lookout.look()
 		}
 	}))
+}
+
+// heed handles what whoever started us ignores, as nohup does with SIGHUP: what we start would ignore it too, while
+// what is handled starts with the default.
+func heed() {
+	for s := unix.Signal(1); s <= 64; s++ {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }
 
 func ring(fd int) { _, _ = unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }

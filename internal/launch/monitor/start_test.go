@@ -3,6 +3,7 @@ package monitor_test
 import (
 	"context"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/launch/monitor"
 	"github.com/mayfly-run/mayfly/internal/launch/monitor/monitortest"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 func deadline(t testing.TB) context.Context {
@@ -45,6 +47,18 @@ func run(t testing.TB, p *monitortest.Pod, spec *specs.Spec, r monitor.StartRequ
 	}
 	status := exit(t, events, r.ID)
 	return status, logged(t, r.LogPath)
+}
+
+// TestIgnoredSignals: what the server was started with, by nohup for one, is not the containers'.
+func TestIgnoredSignals(t *testing.T) {
+	ignored := []os.Signal{unix.SIGHUP, unix.SIGPIPE, unix.SIGUSR1}
+	signal.Ignore(ignored...)
+	p := monitortest.New(t)
+	signal.Reset(ignored...)
+	spec := monitortest.Spec(monitortest.Root(t), "grep", "SigIgn", "/proc/self/status")
+	if _, log := run(t, p, spec, monitor.StartRequest{ID: "a"}, compile.Options{}); !strings.Contains(log, "0000000000000000") {
+		t.Errorf("ignored signals: %s", log)
+	}
 }
 
 func exit(t testing.TB, events <-chan monitor.Event, id string) monitor.Status {
