@@ -13,8 +13,9 @@
 // Then pod/ for one Pod's life, status/ for what is told about it, and server/ for exec, attach, logs and the rest of
 // the kubelet API.
 //
-// The agent keeps no state of its own. After a restart it sees the same as before: the API server knows what should
-// be, the runtime what is. When Run ends, containers go on running.
+// The agent keeps no state of its own, but for the user IDs that Pods have on the host (userns). After a restart it sees
+// the same as before: the API server and the files of static Pods know what should be, the runtime what is. When Run
+// ends, containers go on running.
 package node
 
 import (
