@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -39,7 +38,7 @@ func (s *Server) ExecSync(ctx context.Context, r *runtimev1.ExecSyncRequest) (*r
 	var copying sync.WaitGroup
 	copying.Go(func() { _ = stream.Pump(&stdout, process.Stdout, ended); process.Stdout.Close() })
 	copying.Go(func() { _ = stream.Pump(&stderr, process.Stderr, ended); process.Stderr.Close() })
-	code, err := waitFor(ctx, process, time.Duration(r.GetTimeout())*time.Second)
+	code, err := s.waitFor(ctx, process, time.Duration(r.GetTimeout())*time.Second)
 	close(ended)
 	copying.Wait()
 	if err != nil {
@@ -50,7 +49,7 @@ func (s *Server) ExecSync(ctx context.Context, r *runtimev1.ExecSyncRequest) (*r
 
 // waitFor waits for the end of a command, and kills it when it takes longer than timeout (0 is no limit) or the client
 // has left.
-func waitFor(ctx context.Context, process *monitor.Process, timeout time.Duration) (int, error) {
+func (s *Server) waitFor(ctx context.Context, process *monitor.Process, timeout time.Duration) (int, error) {
 	waitCtx := ctx
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -63,7 +62,7 @@ func waitFor(ctx context.Context, process *monitor.Process, timeout time.Duratio
 	}
 	killCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killWait)
 	defer cancel()
-	if killErr := process.Signal(killCtx, int(unix.SIGKILL)); killErr == nil {
+	if killErr := s.containers.Kill(killCtx, process); killErr == nil {
 		_, _ = process.Wait(killCtx) // how it ended is known
 	}
 	if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -54,6 +55,22 @@ func withoutHybrid(t *testing.T, crun string) string {
 	return path
 }
 
+// vanish waits until no file matches, for what is cleared up behind an answer.
+func (f *fixture) vanish(pattern string) {
+	f.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		left, err := filepath.Glob(pattern)
+		switch {
+		case err != nil:
+			f.Fatal(err)
+		case len(left) == 0:
+			return
+		case time.Now().After(deadline):
+			f.Fatalf("left: %v", left)
+		}
+	}
+}
+
 // remembered is what the OCI runtime itself knows of containers.
 func (f *fixture) remembered() []string {
 	f.Helper()
@@ -98,6 +115,11 @@ func TestHandlerLife(t *testing.T) {
 		if err != nil || stats.GetStats().GetMemory().GetUsageBytes().GetValue() == 0 {
 			t.Errorf("stats %v, %v", stats, err)
 		}
+		_, err = f.ExecSync(t.Context(), &runtimev1.ExecSyncRequest{ContainerId: id, Cmd: []string{"sleep", "4321"}, Timeout: 1})
+		if list := f.exec(id, "ps"); status.Code(err) != codes.DeadlineExceeded || strings.Contains(list, "sleep 4321") {
+			t.Errorf("timeout: %v, processes %q", err, list)
+		}
+		f.vanish(filepath.Join(f.cfg.RootDir, "containers", id, "exec-*"))
 		f.restart()
 		f.exec(id, "touch", "/go")
 		if s := f.exited(id); s.GetExitCode() != 3 || s.GetReason() != "Error" {

@@ -26,10 +26,13 @@ import (
 	"github.com/mayfly-run/mayfly/internal/launch/monitor/binary"
 )
 
+// handlerName is the runtime handler of the OCI runtime that is tested.
+const handlerName = "tested"
+
 type options struct {
 	suite, busybox, guest string
 	skip, expected        string
-	focus                 string
+	focus, handler        string
 }
 
 func main() {
@@ -40,6 +43,7 @@ func main() {
 	flag.StringVar(&o.skip, "skip", "test/critest/skip.txt", "specs not to run")
 	flag.StringVar(&o.expected, "expected", "test/critest/expected.txt", "specs that fail")
 	flag.StringVar(&o.focus, "focus", "", "run the specs that match this regular expression alone, and judge nothing else")
+	flag.StringVar(&o.handler, "runtime-handler", "", "run everything by an OCI runtime, the path of runc say")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
@@ -72,7 +76,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := redirect(filepath.Join(dir, "certs.d"), registry.URL); err != nil {
 		return err
 	}
-	endpoint, halt, err := startRuntime(dir)
+	endpoint, halt, err := startRuntime(dir, o.handler)
 	if err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ func run(ctx context.Context, o options) (err error) {
 }
 
 // startRuntime starts a runtime below dir; halt stops it and removes all that it had made.
-func startRuntime(dir string) (endpoint string, halt func() error, _ error) {
+func startRuntime(dir, handler string) (endpoint string, halt func() error, _ error) {
 	var id [4]byte
 	rand.Read(id[:])
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
@@ -97,6 +101,9 @@ func startRuntime(dir string) (endpoint string, halt func() error, _ error) {
 		RootDir: filepath.Join(dir, "root"), RunDir: filepath.Join(dir, "run"), Socket: filepath.Join(dir, "cri.sock"),
 		InstanceID: hex.EncodeToString(id[:]), PodCIDRs: []string{fmt.Sprintf("198.%d.%d.0/24", 18+id[0]%2, id[1])},
 		RegistryConfigDir: filepath.Join(dir, "certs.d"), Monitor: binary.Executable(),
+	}
+	if handler != "" {
+		cfg.RuntimeHandlers = map[string]string{handlerName: handler}
 	}
 	runtime, err := cri.New(context.Background(), cfg)
 	if err != nil {
@@ -125,6 +132,9 @@ func startRuntime(dir string) (endpoint string, halt func() error, _ error) {
 func runSuite(ctx context.Context, o options, skip list, endpoint, report string) error {
 	suite := exec.CommandContext(ctx, o.suite, "-runtime-endpoint="+endpoint, "-image-endpoint="+endpoint,
 		"-ginkgo.skip="+skip.pattern(), "-ginkgo.json-report="+report, "-ginkgo.no-color", "-test.timeout=30m")
+	if o.handler != "" {
+		suite.Args = append(suite.Args, "-runtime-handler="+handlerName)
+	}
 	if o.focus != "" {
 		suite.Args = append(suite.Args, "-ginkgo.focus="+o.focus)
 	}

@@ -174,7 +174,7 @@ func (s *Service) delegateExec(ctx context.Context, c *Container, client *monito
 	if err != nil {
 		return nil, err
 	}
-	program, files, err := s.hostProgram(c, runtime, runtime.Exec(c.ID, s.dir(c.ID), file), streams.TTY)
+	program, files, err := s.hostProgram(c, runtime, runtime.Exec(c.ID, s.dir(c.ID), file, file+pidSuffix), streams.TTY)
 	if err != nil {
 		return nil, err
 	}
@@ -186,11 +186,41 @@ func (s *Service) delegateExec(ctx context.Context, c *Container, client *monito
 		os.Remove(file)
 		return nil, gone(c, err)
 	}
+	s.delegated.Store(started, file)
 	go func() {
 		<-started.Done()
+		s.delegated.Delete(started)
 		os.Remove(file) // or with the container
+		os.Remove(file + pidSuffix)
 	}()
 	return started, nil
+}
+
+// pidSuffix makes the name of the file that tells the number of an exec'd process of that of what it is.
+const pidSuffix = ".pid"
+
+// Kill ends a process that Exec started. Where an OCI runtime put it into the container, it is the one in there that is
+// killed: the runtime's own waits for it. That wait is also what keeps the number from meaning another process.
+func (s *Service) Kill(ctx context.Context, process *monitor.Process) error {
+	file, ok := s.delegated.Load(process)
+	if !ok {
+		return process.Signal(ctx, int(unix.SIGKILL))
+	}
+	pid := oci.ReadPID(file.(string) + pidSuffix)
+	if pid == 0 { // not there yet
+		return process.Signal(ctx, int(unix.SIGKILL))
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	select {
+	case <-process.Done():
+		return nil
+	default:
+		return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	}
 }
 
 // processFile writes the process to be executed where the OCI runtime reads it.

@@ -45,6 +45,8 @@ type Service struct {
 	accounts accountCache
 	filters  seccomp.Cache
 	work     sync.WaitGroup // clean-up behind exits
+	// delegated maps each *monitor.Process that an OCI runtime runs to its file.
+	delegated sync.Map
 
 	mu    sync.Mutex
 	byID  map[string]*Container

@@ -77,9 +77,10 @@ func (r *Runtime) Run(id, bundle string) []string {
 	return append(args, id)
 }
 
-// Exec is the command that runs a process, an OCI process as JSON in a file, in a running container.
-func (r *Runtime) Exec(id, bundle, process string) []string {
-	return r.command(bundle, "exec", "--process", process, id)
+// Exec is the command that runs a process, an OCI process as JSON in a file, in a running container. Its number on the
+// host goes into pidFile.
+func (r *Runtime) Exec(id, bundle, process, pidFile string) []string {
+	return r.command(bundle, "exec", "--process", process, "--pid-file", pidFile, id)
 }
 
 func (r *Runtime) command(bundle string, args ...string) []string {
@@ -134,8 +135,11 @@ func (r *Runtime) sweep(cgroup string) {
 }
 
 // PID reads the container's first process, 0 when it has none yet.
-func PID(bundle string) int {
-	content, err := os.ReadFile(filepath.Join(bundle, pidFile))
+func PID(bundle string) int { return ReadPID(filepath.Join(bundle, pidFile)) }
+
+// ReadPID reads a file that a runtime wrote a process's number to, 0 when it has not.
+func ReadPID(file string) int {
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return 0
 	}
