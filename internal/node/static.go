@@ -106,6 +106,7 @@ func (s *statics) run(ctx context.Context) {
 	})
 	retry := time.NewTimer(0)
 	defer retry.Stop()
+	said := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -113,10 +114,16 @@ func (s *statics) run(ctx context.Context) {
 		case <-s.wake:
 		case <-retry.C:
 		}
-		if err := s.reconcile(ctx); err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "static pods are not in line with the API", "err", err)
-			retry.Reset(mirrorRetry)
+		err := s.reconcile(ctx)
+		if err == nil || ctx.Err() != nil {
+			said = ""
+			continue
 		}
+		if said != err.Error() {
+			said = err.Error()
+			slog.WarnContext(ctx, "static pods or their mirrors are not as they should be", "err", err)
+		}
+		retry.Reset(mirrorRetry)
 	}
 }
 

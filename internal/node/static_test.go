@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -151,5 +152,22 @@ func TestMirrorWithoutPod(t *testing.T) {
 			t.Errorf("left: %v, %v", pods.Items, err)
 		}
 		w.wantLog()
+	})
+}
+
+// TestMirrorIsRefused: a static Pod does not depend on the API's consent, and is shown once it is given.
+func TestMirrorIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, f := newStaticWorld(t)
+		refuse := true
+		w.api.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return refuse, nil, errors.New("no")
+		})
+		f.set(staticPod("h1"))
+		w.wait(time.Minute)
+		w.wantLog("run p", "create app 0", "start app")
+		refuse = false
+		w.wait(mirrorRetry)
+		w.wantMirror("h1", "mirror-1")
 	})
 }
