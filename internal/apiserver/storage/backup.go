@@ -69,7 +69,16 @@ func Restore(file, dir string) error {
 	if err := os.Rename(making, dataDir(dir)); err != nil {
 		return fmt.Errorf("put restored data in place: %w", err)
 	}
-	return nil
+	return syncDirectory(dir)
+}
+
+// syncDirectory makes what was renamed in dir outlive a power failure.
+func syncDirectory(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync restored data: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // defragment gives the unused half of a database that has at least so many bytes back to the file system. Called
