@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"time"
+	"unsafe"
 
 	"github.com/mayfly-run/mayfly/internal/launch/wire"
 	"golang.org/x/sys/unix"
@@ -231,6 +232,10 @@ func heed() {
 		if signal.Ignored(s) {
 			signal.Notify(make(chan os.Signal, 1), s)
 		}
+	}
+	var byDefault [4]uint64              // struct sigaction
+	for s := uintptr(32); s <= 33; s++ { // C libraries keep these for themselves, and Go leaves them alone
+		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, s, uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
 	}
 }
 
