@@ -160,3 +160,12 @@ func TestABackupDuringWritesIsOfOneMoment(t *testing.T) {
 		}
 	}
 }
+
+func TestTheDataOfAnExternalEtcdIsItsOwnToBackUp(t *testing.T) {
+	s := &Server{cfg: Config{EtcdServers: []string{"https://etcd.test:2379"}}}
+	w := httptest.NewRecorder()
+	s.BackupHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/snapshot", http.NoBody))
+	if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "use etcdctl there") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
