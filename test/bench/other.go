@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -64,7 +64,7 @@ func (b *bench) others(ctx context.Context) error {
 			continue
 		}
 		if err := b.other(ctx, name, program); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			b.lack("for comparison: "+name+" run true", err)
 		}
 	}
 	return nil
@@ -79,10 +79,11 @@ func (b *bench) other(ctx context.Context, name, program string) error {
 	var samples []float64
 	for i := range b.runs {
 		cmd := exec.CommandContext(ctx, program, "--root", filepath.Join(bundle, "state"), "run", fmt.Sprintf("mayfly-bench-%d-%d", os.Getpid(), i))
-		cmd.Dir, cmd.Stdout = bundle, io.Discard
+		var said strings.Builder
+		cmd.Dir, cmd.Stderr = bundle, &said
 		start := time.Now()
 		if err := cmd.Run(); err != nil {
-			return err
+			return fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
 		}
 		samples = append(samples, milliseconds(time.Since(start)))
 	}

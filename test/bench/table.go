@@ -42,6 +42,8 @@ type row struct {
 	middle, extremity *target
 	// failure is why the thing could not be measured.
 	failure error
+	// missing is why something that is only compared with is not there.
+	missing error
 }
 
 func (r row) met() bool {
@@ -58,6 +60,9 @@ func (b *bench) add(name, unit string, samples []float64, median, p99 *target) {
 
 // fail puts a row for what could not be measured.
 func (b *bench) fail(name string, err error) { b.rows = append(b.rows, row{name: name, failure: err}) }
+
+// lack puts a row for something to compare with that does not run here.
+func (b *bench) lack(name string, err error) { b.rows = append(b.rows, row{name: name, missing: err}) }
 
 // failed counts what could not be measured.
 func (b *bench) failed() int {
@@ -103,6 +108,10 @@ func (b *bench) print(w io.Writer) {
 	for _, r := range b.rows {
 		if r.failure != nil {
 			fmt.Fprintf(w, "| %s | – | – | – | – | – | **failed**: %s |\n", r.name, firstLine(r.failure))
+			continue
+		}
+		if r.missing != nil {
+			fmt.Fprintf(w, "| %s | – | – | – | – | – | does not run here: %s |\n", r.name, firstLine(r.missing))
 			continue
 		}
 		p99 := "–"

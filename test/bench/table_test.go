@@ -22,6 +22,7 @@ func TestTable(t *testing.T) {
 	b.single("throughput", "MB/s", 200, atLeast(150))
 	b.single("size", "MB", 200, nil)
 	b.fail("exec", errors.New("it | ended\nearly"))
+	b.lack("another", errors.New("no cgroups"))
 	if b.missed() != 2 {
 		t.Errorf("%d missed", b.missed())
 	}
@@ -31,6 +32,7 @@ func TestTable(t *testing.T) {
 		"| fast, ms | 3 | 2 | ≤ 2 | 3 | ≤ 5 | met |", "| slow, ms | 3 | 20.0 | ≤ 2 | 30.0 | – | **missed** |",
 		"| throughput, MB/s | 1 | 200 | ≥ 150 | – | – | met |", "| size, MB | 1 | 200 | – | – | – |  |",
 		"| exec | – | – | – | – | – | **failed**: it \\| ended |",
+		"| another | – | – | – | – | – | does not run here: no cgroups |",
 	} {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("no line %q in\n%s", line, out.String())
