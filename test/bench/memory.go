@@ -74,11 +74,14 @@ func memory(pid int, file, field string) float64 {
 	return float64(kilobytes) * 1024 / 1e6
 }
 
-// footprint is the memory, in MB, of all processes of an instance that are not applications: the daemon's anonymous
-// part, and the monitors' proportional share.
-func footprint(instance *harness.Instance) (float64, error) {
+// footprint is the memory, in MB, of all processes of an instance that are not applications: what is in use of the
+// daemon's heap, whatever of it the collector has not yet cleared away, and the monitors' proportional share.
+func (c *client) footprint(ctx context.Context) (float64, error) {
 	time.Sleep(settle)
-	total := memory(instance.PID(), "status", "RssAnon")
+	total, err := c.liveHeap(ctx)
+	if err != nil {
+		return 0, err
+	}
 	links, err := filepath.Glob("/proc/[0-9]*/exe")
 	if err != nil {
 		return 0, err
@@ -90,11 +93,25 @@ func footprint(instance *harness.Instance) (float64, error) {
 			continue
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(link)))
-		if belongs(pid, instance) {
+		if belongs(pid, c.instance) {
 			total += memory(pid, "smaps_rollup", "Pss")
 		}
 	}
 	return total, nil
+}
+
+// liveHeap is what the daemon's collector found in use the last time, in MB.
+func (c *client) liveHeap(ctx context.Context) (float64, error) {
+	text, err := c.CoreV1().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return 0, err
+	}
+	match := regexp.MustCompile(`(?m)^go_gc_heap_live_bytes (\S+)$`).FindSubmatch(text)
+	if match == nil {
+		return 0, errors.New("the metrics tell nothing of the heap in use")
+	}
+	bytes, err := strconv.ParseFloat(string(match[1]), 64)
+	return bytes / 1e6, err
 }
 
 // belongs tells whether a monitor is the instance's: it was started by it, or names its run directory.
