@@ -13,28 +13,22 @@ const (
 
 // registerAdmission adds the defaults of policies and webhooks.
 func registerAdmission(scheme *runtime.Scheme) {
-	add(scheme, SetValidatingAdmissionPolicy)
-	addList(scheme, SetValidatingAdmissionPolicy, func(l *admissionregistrationv1.ValidatingAdmissionPolicyList) []admissionregistrationv1.ValidatingAdmissionPolicy {
+	add(scheme, SetValidatingAdmissionPolicy, func(l *admissionregistrationv1.ValidatingAdmissionPolicyList) []admissionregistrationv1.ValidatingAdmissionPolicy {
 		return l.Items
 	})
-	add(scheme, SetValidatingAdmissionPolicyBinding)
-	addList(scheme, SetValidatingAdmissionPolicyBinding, func(l *admissionregistrationv1.ValidatingAdmissionPolicyBindingList) []admissionregistrationv1.ValidatingAdmissionPolicyBinding {
+	add(scheme, SetValidatingAdmissionPolicyBinding, func(l *admissionregistrationv1.ValidatingAdmissionPolicyBindingList) []admissionregistrationv1.ValidatingAdmissionPolicyBinding {
 		return l.Items
 	})
-	add(scheme, SetMutatingAdmissionPolicy)
-	addList(scheme, SetMutatingAdmissionPolicy, func(l *admissionregistrationv1.MutatingAdmissionPolicyList) []admissionregistrationv1.MutatingAdmissionPolicy {
+	add(scheme, SetMutatingAdmissionPolicy, func(l *admissionregistrationv1.MutatingAdmissionPolicyList) []admissionregistrationv1.MutatingAdmissionPolicy {
 		return l.Items
 	})
-	add(scheme, SetMutatingAdmissionPolicyBinding)
-	addList(scheme, SetMutatingAdmissionPolicyBinding, func(l *admissionregistrationv1.MutatingAdmissionPolicyBindingList) []admissionregistrationv1.MutatingAdmissionPolicyBinding {
+	add(scheme, SetMutatingAdmissionPolicyBinding, func(l *admissionregistrationv1.MutatingAdmissionPolicyBindingList) []admissionregistrationv1.MutatingAdmissionPolicyBinding {
 		return l.Items
 	})
-	add(scheme, SetValidatingWebhookConfiguration)
-	addList(scheme, SetValidatingWebhookConfiguration, func(l *admissionregistrationv1.ValidatingWebhookConfigurationList) []admissionregistrationv1.ValidatingWebhookConfiguration {
+	add(scheme, SetValidatingWebhookConfiguration, func(l *admissionregistrationv1.ValidatingWebhookConfigurationList) []admissionregistrationv1.ValidatingWebhookConfiguration {
 		return l.Items
 	})
-	add(scheme, SetMutatingWebhookConfiguration)
-	addList(scheme, SetMutatingWebhookConfiguration, func(l *admissionregistrationv1.MutatingWebhookConfigurationList) []admissionregistrationv1.MutatingWebhookConfiguration {
+	add(scheme, SetMutatingWebhookConfiguration, func(l *admissionregistrationv1.MutatingWebhookConfigurationList) []admissionregistrationv1.MutatingWebhookConfiguration {
 		return l.Items
 	})
 }

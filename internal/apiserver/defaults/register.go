@@ -11,30 +11,18 @@ import (
 // Register makes the scheme apply every default of this package, to single objects and to lists.
 func Register(scheme *runtime.Scheme) {
 	registerAdmission(scheme)
-	add(scheme, SetPod)
-	addList(scheme, SetPod, func(l *corev1.PodList) []corev1.Pod { return l.Items })
-	add(scheme, SetNamespace)
-	addList(scheme, SetNamespace, func(l *corev1.NamespaceList) []corev1.Namespace { return l.Items })
-	add(scheme, SetNode)
-	addList(scheme, SetNode, func(l *corev1.NodeList) []corev1.Node { return l.Items })
-	add(scheme, SetSecret)
-	addList(scheme, SetSecret, func(l *corev1.SecretList) []corev1.Secret { return l.Items })
-	add(scheme, SetLimitRange)
-	addList(scheme, SetLimitRange, func(l *corev1.LimitRangeList) []corev1.LimitRange { return l.Items })
-	add(scheme, SetResourceQuota)
-	addList(scheme, SetResourceQuota, func(l *corev1.ResourceQuotaList) []corev1.ResourceQuota { return l.Items })
-	add(scheme, SetPodTemplate)
-	addList(scheme, SetPodTemplate, func(l *corev1.PodTemplateList) []corev1.PodTemplate { return l.Items })
-	add(scheme, SetDeployment)
-	addList(scheme, SetDeployment, func(l *appsv1.DeploymentList) []appsv1.Deployment { return l.Items })
-	add(scheme, SetReplicaSet)
-	addList(scheme, SetReplicaSet, func(l *appsv1.ReplicaSetList) []appsv1.ReplicaSet { return l.Items })
-	add(scheme, SetPriorityClass)
-	addList(scheme, SetPriorityClass, func(l *schedulingv1.PriorityClassList) []schedulingv1.PriorityClass { return l.Items })
-	add(scheme, SetRoleBinding)
-	addList(scheme, SetRoleBinding, func(l *rbacv1.RoleBindingList) []rbacv1.RoleBinding { return l.Items })
-	add(scheme, SetClusterRoleBinding)
-	addList(scheme, SetClusterRoleBinding, func(l *rbacv1.ClusterRoleBindingList) []rbacv1.ClusterRoleBinding { return l.Items })
+	add(scheme, SetPod, func(l *corev1.PodList) []corev1.Pod { return l.Items })
+	add(scheme, SetNamespace, func(l *corev1.NamespaceList) []corev1.Namespace { return l.Items })
+	add(scheme, SetNode, func(l *corev1.NodeList) []corev1.Node { return l.Items })
+	add(scheme, SetSecret, func(l *corev1.SecretList) []corev1.Secret { return l.Items })
+	add(scheme, SetLimitRange, func(l *corev1.LimitRangeList) []corev1.LimitRange { return l.Items })
+	add(scheme, SetResourceQuota, func(l *corev1.ResourceQuotaList) []corev1.ResourceQuota { return l.Items })
+	add(scheme, SetPodTemplate, func(l *corev1.PodTemplateList) []corev1.PodTemplate { return l.Items })
+	add(scheme, SetDeployment, func(l *appsv1.DeploymentList) []appsv1.Deployment { return l.Items })
+	add(scheme, SetReplicaSet, func(l *appsv1.ReplicaSetList) []appsv1.ReplicaSet { return l.Items })
+	add(scheme, SetPriorityClass, func(l *schedulingv1.PriorityClassList) []schedulingv1.PriorityClass { return l.Items })
+	add(scheme, SetRoleBinding, func(l *rbacv1.RoleBindingList) []rbacv1.RoleBinding { return l.Items })
+	add(scheme, SetClusterRoleBinding, func(l *rbacv1.ClusterRoleBindingList) []rbacv1.ClusterRoleBinding { return l.Items })
 }
 
 // object is a pointer to an API type.
@@ -43,15 +31,13 @@ type object[T any] interface {
 	runtime.Object
 }
 
-func add[T any, P object[T]](scheme *runtime.Scheme, set func(P)) {
+// add registers the defaults of a type, for single objects and for lists of them.
+func add[T, L any, P object[T], Q object[L]](scheme *runtime.Scheme, set func(P), items func(Q) []T) {
 	scheme.AddTypeDefaultingFunc(P(new(T)), func(o any) {
 		if p, ok := o.(P); ok {
 			set(p)
 		}
 	})
-}
-
-func addList[T, L any, P object[T], Q object[L]](scheme *runtime.Scheme, set func(P), items func(Q) []T) {
 	scheme.AddTypeDefaultingFunc(Q(new(L)), func(o any) {
 		list, ok := o.(Q)
 		if !ok {

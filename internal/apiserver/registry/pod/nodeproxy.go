@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"path"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,7 +29,7 @@ func (*NodeProxy) Destroy() {}
 
 // ConnectMethods implements rest.Connecter.
 func (*NodeProxy) ConnectMethods() []string {
-	return []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
+	return proxyMethods()
 }
 
 // NewConnectOptions implements rest.Connecter.
@@ -56,10 +54,7 @@ func (p *NodeProxy) Connect(ctx context.Context, id string, options runtime.Obje
 	if err != nil {
 		return nil, apierrors.NewServiceUnavailable(fmt.Sprintf("reach node %s: %v", name, err))
 	}
-	location := &url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host, Path: path.Join("/", o.Path)}
-	if strings.HasSuffix(o.Path, "/") && location.Path != "/" {
-		location.Path += "/"
-	}
+	location := &url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host, Path: proxyPath("", o.Path)}
 	handler := proxy.NewUpgradeAwareHandler(location, endpoint.Transport, true, false, proxy.NewErrorResponder(responder))
 	handler.UpgradeTransport = proxy.NewUpgradeRequestRoundTripper(endpoint.upgradeTransport(), proxy.MirrorRequest)
 	return handler, nil

@@ -28,7 +28,7 @@ func (*Proxy) Destroy() {}
 
 // ConnectMethods implements rest.Connecter.
 func (*Proxy) ConnectMethods() []string {
-	return []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
+	return proxyMethods()
 }
 
 // NewConnectOptions implements rest.Connecter: what follows "proxy" is the path.
@@ -54,13 +54,23 @@ func (p *Proxy) Connect(ctx context.Context, id string, options runtime.Object, 
 	if err != nil {
 		return nil, err
 	}
-	location.Path = path.Join("/", location.Path, o.Path)
-	if strings.HasSuffix(o.Path, "/") && location.Path != "/" {
-		location.Path += "/"
-	}
+	location.Path = proxyPath(location.Path, o.Path)
 	handler := proxy.NewUpgradeAwareHandler(location, podTransport(), true, false, proxy.NewErrorResponder(responder))
 	handler.MaxBytesPerSec = 0
 	return handler, nil
+}
+
+func proxyMethods() []string {
+	return []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
+}
+
+// proxyPath is what was asked for below base, with the slash at its end if there is one: servers tell them apart.
+func proxyPath(base, asked string) string {
+	joined := path.Join("/", base, asked)
+	if strings.HasSuffix(asked, "/") && joined != "/" {
+		joined += "/"
+	}
+	return joined
 }
 
 // address is the URL of a Pod's port, by default the first one that a container names.

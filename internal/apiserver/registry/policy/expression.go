@@ -119,11 +119,15 @@ func mutatingExpressions(s *admissionregistrationv1.MutatingAdmissionPolicySpec)
 	return e.errs
 }
 
-func webhookExpressions(p *field.Path, all []admissionregistrationv1.MatchCondition) field.ErrorList {
-	if len(all) == 0 {
-		return nil
+func webhookExpressions[T any](webhooks []T, conditions func(*T) []admissionregistrationv1.MatchCondition) (errs field.ErrorList) {
+	for i := range webhooks {
+		all := conditions(&webhooks[i])
+		if len(all) == 0 {
+			continue
+		}
+		e := newExpressions(plugincel.OptionalVariableDeclarations{HasAuthorizer: true})
+		e.conditions(field.NewPath("webhooks").Index(i).Child("matchConditions"), all)
+		errs = append(errs, e.errs...)
 	}
-	e := newExpressions(plugincel.OptionalVariableDeclarations{HasAuthorizer: true})
-	e.conditions(p.Child("matchConditions"), all)
-	return e.errs
+	return errs
 }

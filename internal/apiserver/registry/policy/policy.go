@@ -109,11 +109,10 @@ func mutatingBinding() registry.Kind[admissionregistrationv1.MutatingAdmissionPo
 
 func validatingWebhooks() registry.Kind[admissionregistrationv1.ValidatingWebhookConfiguration, admissionregistrationv1.ValidatingWebhookConfigurationList, *admissionregistrationv1.ValidatingWebhookConfiguration, *admissionregistrationv1.ValidatingWebhookConfigurationList] {
 	type kind = admissionregistrationv1.ValidatingWebhookConfiguration
-	check := func(c *kind) (errs field.ErrorList) {
-		for i := range c.Webhooks {
-			errs = append(errs, webhookExpressions(field.NewPath("webhooks").Index(i), c.Webhooks[i].MatchConditions)...)
-		}
-		return errs
+	check := func(c *kind) field.ErrorList {
+		return webhookExpressions(c.Webhooks, func(w *admissionregistrationv1.ValidatingWebhook) []admissionregistrationv1.MatchCondition {
+			return w.MatchConditions
+		})
 	}
 	return registry.Kind[kind, admissionregistrationv1.ValidatingWebhookConfigurationList, *kind, *admissionregistrationv1.ValidatingWebhookConfigurationList]{
 		Resource: resource("validatingwebhookconfigurations"), Categories: []string{"api-extensions"},
@@ -129,11 +128,10 @@ func validatingWebhooks() registry.Kind[admissionregistrationv1.ValidatingWebhoo
 
 func mutatingWebhooks() registry.Kind[admissionregistrationv1.MutatingWebhookConfiguration, admissionregistrationv1.MutatingWebhookConfigurationList, *admissionregistrationv1.MutatingWebhookConfiguration, *admissionregistrationv1.MutatingWebhookConfigurationList] {
 	type kind = admissionregistrationv1.MutatingWebhookConfiguration
-	check := func(c *kind) (errs field.ErrorList) {
-		for i := range c.Webhooks {
-			errs = append(errs, webhookExpressions(field.NewPath("webhooks").Index(i), c.Webhooks[i].MatchConditions)...)
-		}
-		return errs
+	check := func(c *kind) field.ErrorList {
+		return webhookExpressions(c.Webhooks, func(w *admissionregistrationv1.MutatingWebhook) []admissionregistrationv1.MatchCondition {
+			return w.MatchConditions
+		})
 	}
 	return registry.Kind[kind, admissionregistrationv1.MutatingWebhookConfigurationList, *kind, *admissionregistrationv1.MutatingWebhookConfigurationList]{
 		Resource: resource("mutatingwebhookconfigurations"), Categories: []string{"api-extensions"},
