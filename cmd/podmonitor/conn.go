@@ -71,8 +71,8 @@ func (c *conn) ready(events uint32) {
 }
 
 func (c *conn) receive() {
-	data := c.l.packet
-	n, oobn, flags, _, err := unix.Recvmsg(c.fd, data, c.l.oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	data := c.l.buffers.packet
+	n, oobn, flags, _, err := unix.Recvmsg(c.fd, data, c.l.buffers.oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 	if err == unix.EAGAIN || err == unix.EINTR {
 		return
 	}
@@ -80,7 +80,7 @@ func (c *conn) receive() {
 		c.close()
 		return
 	}
-	fds, err := files(c.l.oob[:oobn])
+	fds, err := files(c.l.buffers.oob[:oobn])
 	if err != nil || flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		closeAll(fds)
 		c.close()

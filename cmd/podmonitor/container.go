@@ -104,7 +104,7 @@ func (l *loop) start(r request) {
 	}
 	c := &container{
 		l: l, status: wire.Status{ID: b.ID}, pidfd: -1, killDir: b.KillDir, oomFile: b.OOMFile,
-		log: logFile{path: b.LogPath}, terminal: -1, slave: -1, stdinOnce: b.StdinOnce,
+		log: logFile{path: b.LogPath, buf: l.buffers.lines}, terminal: -1, slave: -1, stdinOnce: b.StdinOnce,
 	}
 	s := noStreams()
 	err := c.log.open()

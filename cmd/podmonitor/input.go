@@ -45,13 +45,13 @@ func (i *inlet) ready(events uint32) {
 		i.in.c.l.unwatch(i.fd)
 		return
 	}
-	n, err := unix.Read(i.fd, i.in.c.l.buf)
+	n, err := unix.Read(i.fd, i.in.c.l.buffers.stream)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 	case err != nil || n <= 0:
 		i.end()
 	default:
-		i.in.write(i.in.c.l.buf[:n])
+		i.in.write(i.in.c.l.buffers.stream[:n])
 	}
 }
 

@@ -14,7 +14,8 @@ const maxLine = 16 << 10
 type logFile struct {
 	path string
 	fd   int
-	buf  []byte
+	// buf is what flush writes. It is empty after that, so its space serves all logs.
+	buf []byte
 }
 
 // open opens the log anew; without a path there is none.
@@ -43,12 +44,14 @@ func (f *logFile) close() {
 	f.fd = 0
 }
 
-// add appends one line to what flush writes.
-func (f *logFile) add(now time.Time, stream string, tag byte, line []byte) {
-	f.buf = now.AppendFormat(f.buf, time.RFC3339Nano)
-	f.buf = append(f.buf, ' ')
-	f.buf = append(f.buf, stream...)
-	f.buf = append(f.buf, ' ', tag, ' ')
+// add appends a line, which may come in two pieces, to what flush writes, and flushes when there is no room.
+func (f *logFile) add(head []byte, tag byte, begun, line []byte) {
+	if len(f.buf)+len(head)+len(begun)+len(line)+len("F \n") > cap(f.buf) {
+		f.flush()
+	}
+	f.buf = append(f.buf, head...)
+	f.buf = append(f.buf, tag, ' ')
+	f.buf = append(f.buf, begun...)
 	f.buf = append(f.buf, line...)
 	f.buf = append(f.buf, '\n')
 }
@@ -65,9 +68,6 @@ func (f *logFile) flush() {
 		}
 		b = b[n:]
 	}
-	if cap(f.buf) > 4*maxLine {
-		f.buf = nil
-	}
 	f.buf = f.buf[:0]
 }
 
@@ -82,24 +82,20 @@ func (s *lines) write(f *logFile, b []byte) {
 	if f.path == "" {
 		return
 	}
-	now := time.Now().UTC()
+	var space [headSize]byte
+	head := s.head(space[:0])
 	for len(b) > 0 {
 		line, rest, full := bytes.Cut(b, []byte{'\n'})
-		for len(s.carry)+len(line) > maxLine || !full && len(s.carry)+len(line) == maxLine {
-			take := maxLine - len(s.carry)
-			f.add(now, s.stream, 'P', append(s.carry, line[:take]...))
-			s.carry, line = s.carry[:0], line[take:]
+		for room := maxLine - len(s.carry); len(line) > room || !full && len(line) == room; room = maxLine {
+			f.add(head, 'P', s.carry, line[:room])
+			s.carry, line = s.carry[:0], line[room:]
 		}
 		if !full {
 			s.carry = append(s.carry, line...)
 			break
 		}
-		if len(s.carry) > 0 {
-			line = append(s.carry, line...)
-			s.carry = s.carry[:0]
-		}
-		f.add(now, s.stream, 'F', line)
-		b = rest
+		f.add(head, 'F', s.carry, line)
+		s.carry, b = s.carry[:0], rest
 	}
 	if len(s.carry) == 0 {
 		s.carry = nil
@@ -107,10 +103,21 @@ func (s *lines) write(f *logFile, b []byte) {
 	f.flush()
 }
 
+// headSize is enough for what a line begins with.
+const headSize = len(time.RFC3339Nano) + len(" stdout ")
+
+// head appends what every line that is written now begins with.
+func (s *lines) head(b []byte) []byte {
+	b = time.Now().UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, ' ')
+	b = append(b, s.stream...)
+	return append(b, ' ')
+}
+
 // end logs what is left at the end of a stream.
 func (s *lines) end(f *logFile) {
 	if len(s.carry) > 0 && f.path != "" {
-		f.add(time.Now().UTC(), s.stream, 'P', s.carry)
+		f.add(s.head(nil), 'P', s.carry, nil)
 		f.flush()
 	}
 	s.carry = nil

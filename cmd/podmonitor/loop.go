@@ -9,7 +9,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/mayfly-run/mayfly/internal/launch/wire"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,10 +43,8 @@ type loop struct {
 	spare      int // given up for a moment to refuse a client when descriptors run out
 	lookout    lookout
 	timers     []timer
-	// Buffers are given back while nothing happens.
-	buf         []byte // for streams
-	packet, oob []byte // for requests, valid while one is served
-	stopping    bool
+	buffers    buffers // given back while nothing happens
+	stopping   bool
 }
 
 // child is a process that the monitor started.
@@ -58,11 +55,8 @@ type timer struct {
 	do func()
 }
 
-const (
-	readSize = 32 << 10
-	// idle is when memory is given back. From then on nothing but an event wakes the monitor.
-	idle = 2 * time.Second
-)
+// idle is when memory is given back. From then on nothing but an event wakes the monitor.
+const idle = 2 * time.Second
 
 func newLoop(socket, state string) (*loop, error) {
 	l := &loop{
@@ -70,6 +64,9 @@ func newLoop(socket, state string) (*loop, error) {
 		children: map[int]child{}, early: map[int]unix.WaitStatus{}, lookout: newLookout(socket),
 	}
 	var err error
+	if l.buffers, err = newBuffers(); err != nil {
+		return nil, err
+	}
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("make epoll: %w", err)
 	}
@@ -135,9 +132,6 @@ func (l *loop) run() error {
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("wait: %w", err)
 		}
-		if n > 0 && l.buf == nil {
-			l.buf, l.packet, l.oob = make([]byte, readSize), make([]byte, wire.MaxMessage), make([]byte, unix.CmsgSpace(4*wire.MaxFiles))
-		}
 		for _, e := range events[:max(n, 0)] {
 			l.dispatch(e)
 		}
@@ -163,7 +157,7 @@ func (l *loop) dispatch(e unix.EpollEvent) {
 
 // rest gives memory back, and keeps Go from collecting every two minutes what nobody makes.
 func (l *loop) rest() {
-	l.buf, l.packet, l.oob = nil, nil, nil
+	l.buffers.free()
 	if l.launching == 0 {
 		l.spawner.runner.Free()
 	}

@@ -27,13 +27,13 @@ type output struct {
 
 // ready reads once, so that no stream starves the others.
 func (o *output) ready(uint32) {
-	n, err := unix.Read(o.fd, o.c.l.buf)
+	n, err := unix.Read(o.fd, o.c.l.buffers.stream)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 	case err != nil || n <= 0:
 		o.end()
 	default:
-		o.take(o.c.l.buf[:n])
+		o.take(o.c.l.buffers.stream[:n])
 	}
 }
 
@@ -47,7 +47,7 @@ func (o *output) take(b []byte) {
 // drain reads what is left and ends the stream, whoever still holds it open.
 func (o *output) drain() {
 	for total := 0; !o.ended && total < maxDrain; {
-		n, err := unix.Read(o.fd, o.c.l.buf)
+		n, err := unix.Read(o.fd, o.c.l.buffers.stream)
 		if err == unix.EINTR {
 			continue
 		}
@@ -55,7 +55,7 @@ func (o *output) drain() {
 			break
 		}
 		total += n
-		o.take(o.c.l.buf[:n])
+		o.take(o.c.l.buffers.stream[:n])
 	}
 	o.end()
 }
