@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,20 @@ import (
 // podDeletionCost is the annotation that ranks the Pods of a ReplicaSet for removal.
 const podDeletionCost = corev1.PodDeletionCost
 
+// tolerationsAnnotation held tolerations, as JSON, before Kubernetes 1.6; it is still judged.
+const tolerationsAnnotation = "scheduler.alpha.kubernetes.io/tolerations"
+
+func annotatedTolerations(p *field.Path, value string) field.ErrorList {
+	if value == "" {
+		return nil
+	}
+	var list []corev1.Toleration
+	if err := json.Unmarshal([]byte(value), &list); err != nil {
+		return field.ErrorList{field.Invalid(p, tolerationsAnnotation, err.Error())}
+	}
+	return tolerations(p.Child(tolerationsAnnotation), list)
+}
+
 // podAnnotations holds the rules of the annotations that have a meaning for Pods.
 func podAnnotations(p *field.Path, annotations map[string]string, spec *corev1.PodSpec) field.ErrorList {
 	var errs field.ErrorList
@@ -18,8 +33,10 @@ func podAnnotations(p *field.Path, annotations map[string]string, spec *corev1.P
 		errs = append(errs, field.Invalid(p.Key(corev1.MirrorPodAnnotationKey), annotations[corev1.MirrorPodAnnotationKey],
 			"must set spec.nodeName if mirror pod annotation is set"))
 	}
+	errs = append(errs, annotatedTolerations(p, annotations[tolerationsAnnotation])...)
 	if cost, ok := annotations[podDeletionCost]; ok {
-		if _, err := strconv.ParseInt(cost, 10, 32); err != nil || strings.HasPrefix(cost, "+") {
+		zeros := len(cost) > 1 && cost[0] == '0'
+		if _, err := strconv.ParseInt(cost, 10, 32); err != nil || zeros || strings.HasPrefix(cost, "+") {
 			errs = append(errs, field.Invalid(p.Key(podDeletionCost), cost, "must be a 32bit integer"))
 		}
 	}

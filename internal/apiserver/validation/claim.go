@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -48,7 +47,10 @@ func claimSpec(p *field.Path, s *corev1.PersistentVolumeClaimSpec) field.ErrorLi
 	for _, mode := range s.AccessModes {
 		errs = append(errs, oneOf(modes, mode, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOnce, corev1.ReadWriteOncePod)...)
 	}
-	if slices.Contains(s.AccessModes, corev1.ReadWriteOncePod) && len(s.AccessModes) > 1 {
+	shared := slices.ContainsFunc(s.AccessModes, func(mode corev1.PersistentVolumeAccessMode) bool {
+		return mode == corev1.ReadOnlyMany || mode == corev1.ReadWriteMany || mode == corev1.ReadWriteOnce
+	})
+	if shared && slices.Contains(s.AccessModes, corev1.ReadWriteOncePod) {
 		errs = append(errs, field.Forbidden(modes, "may not use ReadWriteOncePod with other access modes"))
 	}
 	if s.Selector != nil {
@@ -77,14 +79,22 @@ func claimDataSource(p *field.Path, s *corev1.PersistentVolumeClaimSpec) field.E
 	if d := s.DataSource; d != nil {
 		errs = append(errs, dataSource(p.Child("dataSource"), d.APIGroup, d.Kind, d.Name)...)
 	}
-	if d := s.DataSourceRef; d != nil {
-		errs = append(errs, dataSource(p.Child("dataSourceRef"), d.APIGroup, d.Kind, d.Name)...)
+	ref := s.DataSourceRef
+	if ref == nil {
+		return errs
 	}
-	if s.DataSource != nil && s.DataSourceRef != nil {
-		same := corev1.TypedObjectReference{APIGroup: s.DataSource.APIGroup, Kind: s.DataSource.Kind, Name: s.DataSource.Name}
-		if !equality.Semantic.DeepEqual(same, *s.DataSourceRef) {
-			errs = append(errs, field.Invalid(p, p.Child("dataSource"), "must match dataSourceRef"))
-		}
+	at := p.Child("dataSourceRef")
+	errs = append(errs, dataSource(at, ref.APIGroup, ref.Kind, ref.Name)...)
+	foreign := ref.Namespace != nil && *ref.Namespace != ""
+	if foreign {
+		errs = append(errs, dnsLabel(at.Child("namespace"), *ref.Namespace)...)
+	}
+	switch {
+	case s.DataSource == nil:
+	case foreign:
+		errs = append(errs, field.Invalid(p, p.Child("dataSource").String(), "may not be specified when dataSourceRef.namespace is specified"))
+	case !reflect.DeepEqual(s.DataSource.APIGroup, ref.APIGroup), s.DataSource.Kind != ref.Kind, s.DataSource.Name != ref.Name:
+		errs = append(errs, field.Invalid(p, p.Child("dataSource").String(), "must match dataSourceRef"))
 	}
 	return errs
 }

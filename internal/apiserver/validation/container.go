@@ -2,6 +2,7 @@ package validation
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -50,7 +51,7 @@ func (c *podContext) initContainers(p *field.Path) field.ErrorList {
 	for i := range c.spec.InitContainers {
 		ctr, at := &c.spec.InitContainers[i], p.Index(i)
 		errs = append(errs, c.container(at, ctr)...)
-		errs = append(errs, restartRules(at, ctr.RestartPolicy, ctr.RestartPolicyRules)...)
+		errs = append(errs, initRestartRules(at, ctr.RestartPolicy, ctr.RestartPolicyRules)...)
 		if len(ctr.Name) > 0 && taken.take(ctr.Name) {
 			errs = append(errs, field.Duplicate(at.Child("name"), ctr.Name))
 		}
@@ -61,8 +62,18 @@ func (c *podContext) initContainers(p *field.Path) field.ErrorList {
 			continue
 		}
 		errs = append(errs, onlySidecars(at, ctr)...)
+		if !c.initMayRestartOnResize() {
+			errs = append(errs, noRestartOnResize(at.Child("resizePolicy"), ctr.ResizePolicy)...)
+		}
 	}
 	return errs
+}
+
+// initMayRestartOnResize tolerates, in an update, what was accepted before Kubernetes 1.36.
+func (c *podContext) initMayRestartOnResize() bool {
+	return c.old != nil && slices.ContainsFunc(c.old.InitContainers, func(ctr corev1.Container) bool {
+		return !isSidecar(&ctr) && len(noRestartOnResize(nil, ctr.ResizePolicy)) > 0
+	})
 }
 
 // onlySidecars refuses what an init container that runs to its end cannot have.
@@ -150,7 +161,6 @@ func (c *podContext) container(p *field.Path, ctr *corev1.Container) field.Error
 		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
 	errs = append(errs, ports(p.Child("ports"), ctr.Ports)...)
 	errs = append(errs, environment(p.Child("env"), ctr.Env)...)
-	errs = append(errs, c.envFiles(p.Child("env"), ctr.Env)...)
 	errs = append(errs, environmentFrom(p.Child("envFrom"), ctr.EnvFrom)...)
 	errs = append(errs, c.mounts(p.Child("volumeMounts"), ctr)...)
 	errs = append(errs, c.devices(p.Child("volumeDevices"), ctr)...)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -26,7 +27,7 @@ func derive(pod *corev1.Pod) {
 	if len(pod.Spec.SchedulingGates) > 0 && !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodScheduled }) {
 		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
 			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated,
-			Message: "Scheduling is blocked due to non-empty scheduling gates",
+			Message: "Scheduling is blocked due to non-empty scheduling gates", LastTransitionTime: metav1.Now(),
 		})
 	}
 }
@@ -56,60 +57,57 @@ func deriveSelector(s *metav1.LabelSelector, keys []string, labels map[string]st
 	}
 }
 
-// deriveAppArmor lets clients and nodes of before and after AppArmor's fields understand each other.
+// deriveAppArmor sets the AppArmor profile that a container has by annotation alone, as clients of before 1.30 say it,
+// unless the whole Pod's is the same.
 func deriveAppArmor(pod *corev1.Pod) {
+	eachAppArmorAnnotation(pod, func(c *corev1.Container, _ string, profile *corev1.AppArmorProfile) {
+		if profile == nil || equality.Semantic.DeepEqual(profile, podAppArmor(pod)) {
+			return
+		}
+		if c.SecurityContext == nil {
+			c.SecurityContext = &corev1.SecurityContext{}
+		}
+		c.SecurityContext.AppArmorProfile = profile
+	})
+}
+
+func podAppArmor(pod *corev1.Pod) *corev1.AppArmorProfile {
+	if pod.Spec.SecurityContext == nil {
+		return nil
+	}
+	return pod.Spec.SecurityContext.AppArmorProfile
+}
+
+// eachAppArmorAnnotation visits the containers whose AppArmor profile is said by annotation alone: the annotation's key,
+// and the profile, nil if it is none.
+func eachAppArmorAnnotation(pod *corev1.Pod, visit func(c *corev1.Container, key string, profile *corev1.AppArmorProfile)) {
 	if pod.Spec.OS != nil && pod.Spec.OS.Name == corev1.Windows {
 		return
 	}
-	var whole *corev1.AppArmorProfile
-	if pod.Spec.SecurityContext != nil {
-		whole = pod.Spec.SecurityContext.AppArmorProfile
-	}
-	one := func(c *corev1.Container) {
-		key := corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix + c.Name
-		said, annotated := pod.Annotations[key]
-		own := c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil
-		switch {
-		case annotated && !own:
-			deriveProfile(c, said, whole)
-		case !annotated && (own || whole != nil):
-			profile := whole
-			if own {
-				profile = c.SecurityContext.AppArmorProfile
-			}
-			if words := appArmorWords(profile); words != "" {
-				if pod.Annotations == nil {
-					pod.Annotations = map[string]string{}
-				}
-				pod.Annotations[key] = words
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			c := &list[i]
+			key := corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix + c.Name
+			said, ok := pod.Annotations[key]
+			if ok && (c.SecurityContext == nil || c.SecurityContext.AppArmorProfile == nil) {
+				visit(c, key, annotatedProfile(said))
 			}
 		}
 	}
-	for i := range pod.Spec.InitContainers {
-		one(&pod.Spec.InitContainers[i])
-	}
-	for i := range pod.Spec.Containers {
-		one(&pod.Spec.Containers[i])
-	}
 }
 
-// deriveProfile sets a container's profile from its annotation, unless the Pod's own says the same.
-func deriveProfile(c *corev1.Container, said string, whole *corev1.AppArmorProfile) {
-	var profile *corev1.AppArmorProfile
-	if file, ok := strings.CutPrefix(said, corev1.DeprecatedAppArmorBetaProfileNamePrefix); ok && file != "" {
-		profile = &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeLocalhost, LocalhostProfile: &file}
-	}
+// annotatedProfile is the profile that an annotation means, nil if none that could be.
+func annotatedProfile(said string) *corev1.AppArmorProfile {
 	switch said {
 	case corev1.DeprecatedAppArmorBetaProfileRuntimeDefault:
-		profile = &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeRuntimeDefault}
+		return &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeRuntimeDefault}
 	case corev1.DeprecatedAppArmorBetaProfileNameUnconfined:
-		profile = &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined}
+		return &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined}
 	}
-	if profile == nil || whole != nil && appArmorWords(whole) == said {
-		return
+	file, ok := strings.CutPrefix(said, corev1.DeprecatedAppArmorBetaProfileNamePrefix)
+	profile := &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeLocalhost, LocalhostProfile: &file}
+	if !ok || file == "" || len(appArmor(nil, profile)) > 0 {
+		return nil
 	}
-	if c.SecurityContext == nil {
-		c.SecurityContext = &corev1.SecurityContext{}
-	}
-	c.SecurityContext.AppArmorProfile = profile
+	return profile
 }

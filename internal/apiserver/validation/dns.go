@@ -48,7 +48,7 @@ func nameservers(p *field.Path, list []string) field.ErrorList {
 		errs = append(errs, field.Invalid(p, list, fmt.Sprintf("must not have more than %v nameservers", maxNameservers)))
 	}
 	for i, ns := range list {
-		errs = append(errs, validation.IsValidIPForLegacyField(p.Index(i), ns, false, nil)...)
+		errs = append(errs, address(p.Index(i), ns)...)
 	}
 	return errs
 }
@@ -83,7 +83,7 @@ func hostnames(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
 	}
 	for i, alias := range spec.HostAliases {
 		at := p.Child("hostAliases").Index(i)
-		errs = append(errs, validation.IsValidIPForLegacyField(at.Child("ip"), alias.IP, false, nil)...)
+		errs = append(errs, address(at.Child("ip"), alias.IP)...)
 		for j, name := range alias.Hostnames {
 			errs = append(errs, dnsSubdomain(at.Child("hostnames").Index(j), name)...)
 		}
@@ -102,10 +102,10 @@ func hostnameOverride(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
 		errs = append(errs, field.TooLong(at, *name, maxHostnameLength))
 	}
 	if isTrue(spec.SetHostnameAsFQDN) {
-		errs = append(errs, field.Forbidden(at, "cannot be set when setHostnameAsFQDN is true"))
+		errs = append(errs, field.Forbidden(at, "may not be specified when setHostnameAsFQDN is true"))
 	}
 	if spec.HostNetwork {
-		errs = append(errs, field.Forbidden(at, "cannot be set when hostNetwork is true"))
+		errs = append(errs, field.Forbidden(at, "may not be specified when hostNetwork is true"))
 	}
 	return errs
 }

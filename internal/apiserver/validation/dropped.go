@@ -18,6 +18,18 @@ func DropDisabledPodFields(pod, old *corev1.Pod) {
 	DropDisabledSpecFields(&pod.Spec, &old.Spec)
 }
 
+// DropDisabledStatusFields is DropDisabledPodFields for the status that a node sends.
+func DropDisabledStatusFields(s *corev1.PodStatus) {
+	s.NodeAllocatableResourceClaimStatuses = nil
+	for _, list := range [][]corev1.ContainerStatus{s.ContainerStatuses, s.InitContainerStatuses, s.EphemeralContainerStatuses} {
+		for i := range list {
+			for j := range list[i].VolumeMounts {
+				list[i].VolumeMounts[j].VolumeStatus = nil
+			}
+		}
+	}
+}
+
 // DropDisabledSpecFields is DropDisabledPodFields for a spec, of a Pod or of a template.
 func DropDisabledSpecFields(spec, old *corev1.PodSpec) {
 	used := usage(old)

@@ -11,8 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-const maxEnvFileKey = 128
-
 func environment(p *field.Path, vars []corev1.EnvVar) field.ErrorList {
 	var errs field.ErrorList
 	for i := range vars {
@@ -81,31 +79,30 @@ func fileKeySelector(p *field.Path, f *corev1.FileKeySelector) field.ErrorList {
 	if f.Key == "" {
 		return append(errs, field.Required(p.Child("key"), ""))
 	}
-	errs = append(errs, invalid(p.Child("key"), f.Key, validation.IsRelaxedEnvVarName(f.Key))...)
-	if len(f.Key) > maxEnvFileKey {
-		errs = append(errs, field.TooLong(p.Child("key"), f.Key, maxEnvFileKey))
-	}
-	return errs
+	return append(errs, invalid(p.Child("key"), f.Key, validation.IsRelaxedEnvVarName(f.Key))...)
 }
 
 // envFiles wants each file that a variable comes from to lie on an emptyDir of the Pod.
-func (c *podContext) envFiles(p *field.Path, vars []corev1.EnvVar) field.ErrorList {
+func envFiles(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
 	var errs field.ErrorList
-	for i := range vars {
-		if vars[i].ValueFrom == nil || vars[i].ValueFrom.FileKeyRef == nil {
-			continue
-		}
-		name := vars[i].ValueFrom.FileKeyRef.VolumeName
-		at := p.Index(i).Child("valueFrom", "fileKeyRef", "volumeName")
-		source, ok := c.volumes[name]
-		switch {
-		case name == "":
-		case !ok:
-			errs = append(errs, field.NotFound(at, name))
-		case source.EmptyDir == nil:
-			errs = append(errs, field.Invalid(at, name, "referenced volume must be of type emptyDir"))
-		}
+	emptyDirs := map[string]bool{}
+	for i := range spec.Volumes {
+		emptyDirs[spec.Volumes[i].Name] = spec.Volumes[i].EmptyDir != nil
 	}
+	eachContainer(p, spec, func(at *field.Path, c *corev1.Container) {
+		for i := range c.Env {
+			if c.Env[i].ValueFrom == nil || c.Env[i].ValueFrom.FileKeyRef == nil {
+				continue
+			}
+			name := c.Env[i].ValueFrom.FileKeyRef.VolumeName
+			at := at.Child("env").Index(i).Child("valueFrom", "fileKeyRef", "volumeName")
+			if isEmptyDir, ok := emptyDirs[name]; !ok {
+				errs = append(errs, field.NotFound(at, name))
+			} else if !isEmptyDir {
+				errs = append(errs, field.Invalid(at, name, "referenced volume must be of type emptyDir"))
+			}
+		}
+	})
 	return errs
 }
 
@@ -167,7 +164,7 @@ func knownFields() names {
 	return names{
 		"metadata.annotations": true, "metadata.labels": true, "metadata.name": true, "metadata.namespace": true,
 		"metadata.uid": true, "spec.nodeName": true, "spec.restartPolicy": true, "spec.serviceAccountName": true,
-		"spec.schedulerName": true, "status.phase": true, "status.hostIP": true, "status.hostIPs": true,
+		"spec.schedulerName": true, "spec.terminationGracePeriodSeconds": true, "status.phase": true, "status.hostIP": true, "status.hostIPs": true,
 		"status.podIP": true, "status.podIPs": true,
 	}
 }
@@ -223,20 +220,26 @@ func subscript(path string) (label, key string, ok bool) {
 }
 
 func resourceSelector(p *field.Path, r *corev1.ResourceFieldSelector, volume bool) field.ErrorList {
-	if volume && r.ContainerName == "" {
-		return field.ErrorList{field.Required(p.Child("containerName"), "")}
-	}
-	if r.Resource == "" {
-		return field.ErrorList{field.Required(p.Child("resource"), "")}
-	}
 	kind, name, _ := strings.Cut(r.Resource, ".")
 	hugePages := (kind == "limits" || kind == "requests") && strings.HasPrefix(name, corev1.ResourceHugePagesPrefix)
-	errs := oneOf(p.Child("resource"), r.Resource, "limits.cpu", "limits.ephemeral-storage", "limits.memory",
+	unknown := oneOf(p.Child("resource"), r.Resource, "limits.cpu", "limits.ephemeral-storage", "limits.memory",
 		"requests.cpu", "requests.ephemeral-storage", "requests.memory")
-	if len(errs) > 0 && !hugePages {
+	if hugePages {
+		unknown = nil
+	}
+	var errs field.ErrorList
+	switch {
+	case volume && r.ContainerName == "":
+		errs = append(errs, field.Required(p.Child("containerName"), ""))
+	case r.Resource == "":
+		errs = append(errs, field.Required(p.Child("resource"), ""))
+	default:
+		errs = append(errs, unknown...)
+	}
+	if len(unknown) > 0 {
 		return errs
 	}
-	return divisor(p.Child("divisor"), r.Resource, name, r.Divisor)
+	return append(errs, divisor(p.Child("divisor"), r.Resource, name, r.Divisor)...)
 }
 
 // divisor wants a unit that makes sense for the resource: thousandths or ones of a CPU, powers of 1000 or 1024 bytes.

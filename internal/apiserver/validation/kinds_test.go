@@ -145,7 +145,7 @@ func TestKindUpdates(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	p := pod(t, `{"nodeSelector":{"beta.kubernetes.io/os":"linux"},"imagePullSecrets":[{}],"volumes":[{"name":"v","gitRepo":{"repository":"r"}}],"containers":[{"name":"app","image":"i","env":[{"name":"A"},{"name":"A"}],"resources":{"requests":{"memory":"100m"}}}]}`)
 	p.Name = "a.b"
-	got := strings.Join(validation.PodWarnings(p, nil), "\n")
+	got := strings.Join(validation.PodWarnings(p), "\n")
 	for _, want := range []string{
 		"metadata.name: this is used in the Pod's hostname", `spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead`,
 		`spec.imagePullSecrets[0].name: invalid empty name ""`, "spec.volumes[0].gitRepo: deprecated in v1.11",

@@ -48,7 +48,7 @@ func judgeTwice(t *testing.T, p *corev1.Pod) {
 	}
 	validation.DropDisabledPodFields(p, nil)
 	_ = validation.PodCreate(p)
-	_ = validation.PodWarnings(p, nil)
+	_ = validation.PodWarnings(p)
 	old := p.DeepCopy()
 	_ = validation.PodUpdate(p, old)
 	_ = validation.PodEphemeralContainersUpdate(p, old)

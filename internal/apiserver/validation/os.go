@@ -2,6 +2,7 @@ package validation
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +17,12 @@ const (
 	maxUserName  = 104
 	maxDomain    = 256
 	badUserChars = `"/\:;|=,+*?<>@[]`
+
+	// The two forms of a Windows domain: 1 to 15 characters that do not begin with a dot, or DNS labels of either case.
+	netBIOSDomain = `^[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}$`
+	dnsDomain     = `^` + dnsDomainLabel + `(?:\.` + dnsDomainLabel + `)*$`
+
+	dnsDomainLabel = `[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?`
 )
 
 // operatingSystem refuses the fields that mean nothing on the Pod's operating system.
@@ -25,7 +32,7 @@ func operatingSystem(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
 	}
 	at := p.Child("os")
 	if spec.OS.Name == "" {
-		return field.ErrorList{field.Required(at.Child("name"), "cannot be empty")}
+		return field.ErrorList{field.Required(at.Child("name"), "")}
 	}
 	switch spec.OS.Name {
 	case corev1.Windows:
@@ -145,7 +152,10 @@ func windowsUser(p *field.Path, name string) field.ErrorList {
 		return field.ErrorList{field.Invalid(p, name, "runAsUserName cannot contain more than one backslash")}
 	}
 	var errs field.ErrorList
-	if ok && (domain == "" || len(domain) >= maxDomain || strings.ContainsAny(domain, " /:*?\"<>|")) {
+	if len(domain) >= maxDomain {
+		errs = append(errs, field.Invalid(p, name, fmt.Sprintf("runAsUserName's Domain length must be under %d characters", maxDomain)))
+	}
+	if ok && !regexp.MustCompile(netBIOSDomain).MatchString(domain) && !regexp.MustCompile(dnsDomain).MatchString(domain) {
 		errs = append(errs, field.Invalid(p, name, "runAsUserName's Domain doesn't match the NetBios nor the DNS format"))
 	}
 	switch {

@@ -1,8 +1,11 @@
 package validation
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -24,6 +27,7 @@ func PodCreate(pod *corev1.Pod) field.ErrorList {
 func podAndSpec(pod, old *corev1.Pod) field.ErrorList {
 	meta := field.NewPath("metadata")
 	errs := apivalidation.ValidateObjectMeta(&pod.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, meta)
+	errs = append(errs, finalizers(meta.Child("finalizers"), pod.Finalizers)...)
 	errs = append(errs, podAnnotations(meta.Child("annotations"), pod.Annotations, &pod.Spec)...)
 	var oldSpec *corev1.PodSpec
 	if old != nil {
@@ -31,6 +35,21 @@ func podAndSpec(pod, old *corev1.Pod) field.ErrorList {
 	}
 	errs = append(errs, podSpec(field.NewPath("spec"), &pod.Spec, &pod.ObjectMeta, oldSpec)...)
 	return append(errs, tokenAccounts(field.NewPath("spec", "volumes"), &pod.Spec)...)
+}
+
+// finalizers wants each finalizer to be qualified, or one of those that are older than this rule.
+func finalizers(p *field.Path, list []string) field.ErrorList {
+	var errs field.ErrorList
+	for i, name := range list {
+		switch name {
+		case string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents:
+			continue
+		}
+		if !strings.Contains(name, "/") {
+			errs = append(errs, field.Invalid(p.Index(i), name, "name is neither a standard finalizer name nor is it fully qualified"))
+		}
+	}
+	return errs
 }
 
 // tokenAccounts refuses the token of a service account in a Pod that has none.

@@ -156,8 +156,5 @@ func restored(now, before corev1.ResourceList) corev1.ResourceList {
 			now[n] = q
 		}
 	}
-	if len(now) == 0 {
-		return before
-	}
 	return now
 }

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -27,7 +28,11 @@ func PodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	if len(pod.Spec.InitContainers) != len(old.Spec.InitContainers) {
 		return append(errs, field.Forbidden(spec.Child("initContainers"), "pod updates may not add or remove containers"))
 	}
-	errs = append(errs, deadlineUpdate(spec.Child("activeDeadlineSeconds"), pod.Spec.ActiveDeadlineSeconds, old.Spec.ActiveDeadlineSeconds)...)
+	late := deadlineUpdate(spec.Child("activeDeadlineSeconds"), pod.Spec.ActiveDeadlineSeconds, old.Spec.ActiveDeadlineSeconds)
+	errs = append(errs, late...)
+	if len(late) > 0 && pod.Spec.ActiveDeadlineSeconds != nil {
+		return errs
+	}
 	errs = append(errs, tolerationsUpdate(spec.Child("tolerations"), pod.Spec.Tolerations, old.Spec.Tolerations)...)
 	errs = append(errs, gatesUpdate(spec.Child("schedulingGates"), pod.Spec.SchedulingGates, old.Spec.SchedulingGates)...)
 	munged := pod.Spec.DeepCopy()
@@ -43,7 +48,9 @@ func PodUpdate(pod, old *corev1.Pod) field.ErrorList {
 func updatedMeta(pod, old *corev1.Pod) field.ErrorList {
 	meta := field.NewPath("metadata")
 	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, meta)
-	return append(errs, annotationsUpdate(meta.Child("annotations"), pod.Annotations, old.Annotations)...)
+	errs = append(errs, finalizers(meta.Child("finalizers"), pod.Finalizers)...)
+	errs = append(errs, annotationsUpdate(meta.Child("annotations"), pod.Annotations, old.Annotations)...)
+	return append(errs, podAnnotations(meta.Child("annotations"), pod.Annotations, &pod.Spec)...)
 }
 
 // annotationsUpdate keeps the annotations that a running Pod cannot follow.
@@ -77,13 +84,14 @@ func annotationsUpdate(p *field.Path, now, before map[string]string) field.Error
 }
 
 func deadlineUpdate(p *field.Path, now, before *int64) field.ErrorList {
-	if before == nil {
+	switch {
+	case now == nil && before == nil:
 		return nil
-	}
-	if now == nil {
+	case now == nil:
 		return field.ErrorList{field.Invalid(p, now, "must not update from a positive integer to nil value")}
-	}
-	if *now > *before {
+	case *now < 0 || *now > maxSeconds:
+		return field.ErrorList{field.Invalid(p, *now, validation.InclusiveRangeError(0, maxSeconds))}
+	case before != nil && *now > *before:
 		return field.ErrorList{field.Invalid(p, *now, "must be less than or equal to previous value")}
 	}
 	return nil
@@ -172,11 +180,19 @@ func narrowerAffinity(p *field.Path, now, before *corev1.NodeAffinity) field.Err
 	}
 	var errs field.ErrorList
 	for i := range was {
-		if !extends(is[i].MatchExpressions, was[i].MatchExpressions) || !extends(is[i].MatchFields, was[i].MatchFields) {
+		if !narrows(&is[i], &was[i]) {
 			errs = append(errs, field.Invalid(at.Index(i), is[i], "only additions are allowed (no mutations or deletions)"))
 		}
 	}
 	return errs
+}
+
+// narrows says whether a term matches no more nodes than before. One without conditions matches none.
+func narrows(now, before *corev1.NodeSelectorTerm) bool {
+	if len(before.MatchExpressions)+len(before.MatchFields) == 0 {
+		return len(now.MatchExpressions)+len(now.MatchFields) == 0
+	}
+	return extends(now.MatchExpressions, before.MatchExpressions) && extends(now.MatchFields, before.MatchFields)
 }
 
 // extends says whether the list starts with what it was before.

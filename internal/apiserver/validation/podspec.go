@@ -11,13 +11,13 @@ import (
 // starts from, or nil.
 func podSpec(p *field.Path, spec *corev1.PodSpec, meta *metav1.ObjectMeta, old *corev1.PodSpec) field.ErrorList {
 	valid, errs := volumes(p.Child("volumes"), spec.Volumes, meta)
-	claims, claimErrs := resourceClaims(p.Child("resourceClaims"), spec.ResourceClaims)
+	claims, claimErrs := resourceClaims(p.Child("resourceClaims"), spec.ResourceClaims, meta)
 	errs = append(errs, claimErrs...)
 	c := &podContext{spec: spec, volumes: valid, claims: claims, template: meta == nil, old: old}
 	errs = append(errs, c.containers(p.Child("containers"))...)
 	errs = append(errs, c.initContainers(p.Child("initContainers"))...)
 	errs = append(errs, c.ephemeralContainers(p.Child("ephemeralContainers"))...)
-	errs = append(errs, podResources(p.Child("resources"), spec)...)
+	errs = append(errs, podResources(p.Child("resources"), spec, claims)...)
 	errs = append(errs, hostNetworkPorts(p, spec, c.template)...)
 	errs = append(errs, requiredOneOf(p.Child("restartPolicy"), spec.RestartPolicy,
 		corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
@@ -40,7 +40,8 @@ func podSpec(p *field.Path, spec *corev1.PodSpec, meta *metav1.ObjectMeta, old *
 	if spec.Overhead != nil {
 		errs = append(errs, containerResources(p.Child("overhead"), &corev1.ResourceRequirements{Limits: spec.Overhead}, nil)...)
 	}
-	return append(errs, operatingSystem(p, spec)...)
+	errs = append(errs, operatingSystem(p, spec)...)
+	return append(errs, envFiles(p, spec)...)
 }
 
 // references holds the rules of the names of other objects. Image pull secrets have none: any name may be listed.

@@ -14,8 +14,10 @@ const (
 	maxTokenSeconds       = 1 << 32
 	minCertificateSeconds = 60 * 60
 	maxCertificateSeconds = 91 * 24 * 60 * 60
-	conflictingPaths      = "conflicting duplicate paths"
-	moreThanOneSource     = "may not specify more than 1 volume type per source"
+	// maxKubernetesCertificateSeconds is for signers of Kubernetes' own domain.
+	maxKubernetesCertificateSeconds = 24 * 60 * 60
+	conflictingPaths                = "conflicting duplicate paths"
+	moreThanOneSource               = "may not specify more than 1 volume type per source"
 )
 
 // projection judges the sources of one projected volume and remembers the files that they make.
@@ -113,14 +115,20 @@ func (pr *projection) token(p *field.Path, t *corev1.ServiceAccountTokenProjecti
 
 func (pr *projection) certificate(p *field.Path, c *corev1.PodCertificateProjection) field.ErrorList {
 	errs := signerName(p.Child("signerName"), c.SignerName)
+	for key := range c.UserAnnotations {
+		errs = append(errs, validation.IsDomainPrefixedKey(p.Child("userAnnotations"), key)...)
+	}
 	errs = append(errs, oneOf(p.Child("keyType"), c.KeyType, "RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519")...)
 	if s := c.MaxExpirationSeconds; s != nil {
-		at := p.Child("maxExpirationSeconds")
+		at, longest := p.Child("maxExpirationSeconds"), int32(maxCertificateSeconds)
+		if isKubernetesSigner(c.SignerName) {
+			longest = maxKubernetesCertificateSeconds
+		}
 		switch {
 		case *s < minCertificateSeconds:
 			errs = append(errs, field.Invalid(at, *s, fmt.Sprintf("if provided, maxExpirationSeconds must be >= %d", minCertificateSeconds)))
-		case *s > maxCertificateSeconds:
-			errs = append(errs, field.Invalid(at, *s, fmt.Sprintf("if provided, maxExpirationSeconds must be <= %d", maxCertificateSeconds)))
+		case *s > longest:
+			errs = append(errs, field.Invalid(at, *s, fmt.Sprintf("if provided, maxExpirationSeconds must be <= %d", longest)))
 		}
 	}
 	files := 0
@@ -138,6 +146,11 @@ func (pr *projection) certificate(p *field.Path, c *corev1.PodCertificateProject
 		errs = append(errs, field.Required(p, "specify at least one of credentialBundlePath, keyPath, and certificateChainPath"))
 	}
 	return errs
+}
+
+func isKubernetesSigner(name string) bool {
+	domain, _, _ := strings.Cut(name, "/")
+	return domain == "kubernetes.io" || strings.HasSuffix(domain, ".kubernetes.io")
 }
 
 // signerName wants a signer's name: a domain of two labels or more, a slash, a path of one or more dotted labels.

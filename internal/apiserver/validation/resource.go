@@ -2,6 +2,7 @@ package validation
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -124,38 +125,47 @@ func claimNames(p *field.Path, claims []corev1.ResourceClaim, pod names) field.E
 		at := p.Index(i)
 		if claim.Name == "" {
 			errs = append(errs, field.Required(at, ""))
-		} else {
-			errs = append(errs, duplicateClaim(at, claim, taken)...)
-			if !pod[claim.Name] {
-				missing := field.NotFound(at, claim.Name)
-				missing.Detail = "must be one of the names in pod.spec.resourceClaims"
-				if len(pod) == 0 {
-					missing.Detail += " which is empty"
-				}
-				errs = append(errs, missing)
-			}
+			continue
 		}
-		if claim.Request != "" {
-			errs = append(errs, dnsLabel(at.Child("request"), claim.Request)...)
+		errs = append(errs, newClaim(at, claim, taken)...)
+		if !pod[claim.Name] {
+			missing := field.NotFound(at, claim.Name)
+			missing.Detail = "must be one of the names in pod.spec.resourceClaims"
+			if len(pod) == 0 {
+				missing.Detail += " which is empty"
+			} else {
+				missing.Detail += ": " + strings.Join(slices.Sorted(maps.Keys(pod)), ", ")
+			}
+			errs = append(errs, missing)
 		}
 	}
 	return errs
 }
 
-func duplicateClaim(p *field.Path, claim corev1.ResourceClaim, taken names) field.ErrorList {
-	key := claim.Name
+// newClaim refuses a claim, or one request of it, that was taken before, as a whole or in part.
+func newClaim(p *field.Path, claim corev1.ResourceClaim, taken names) field.ErrorList {
+	if taken[claim.Name] {
+		return field.ErrorList{field.Duplicate(p, claim.Name)}
+	}
 	if claim.Request != "" {
-		key += "/" + claim.Request
+		errs := dnsLabel(p.Child("request"), claim.Request)
+		if key := claim.Name + "/" + claim.Request; taken.take(key) {
+			errs = append(errs, field.Duplicate(p, key))
+		}
+		return errs
 	}
-	whole := taken[claim.Name]
-	if taken.take(key) || whole {
-		return field.ErrorList{field.Duplicate(p, key)}
+	var errs field.ErrorList
+	for key := range taken {
+		if strings.HasPrefix(key, claim.Name+"/") {
+			errs = append(errs, field.Duplicate(p, claim.Name))
+		}
 	}
-	return nil
+	taken.take(claim.Name)
+	return errs
 }
 
 // podResources holds the rules of the resources of a Pod as a whole.
-func podResources(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
+func podResources(p *field.Path, spec *corev1.PodSpec, claims names) field.ErrorList {
 	r := spec.Resources
 	if r == nil {
 		return nil
@@ -165,9 +175,10 @@ func podResources(p *field.Path, spec *corev1.PodSpec) field.ErrorList {
 	}
 	var errs field.ErrorList
 	if r.Claims != nil {
-		errs = append(errs, field.Forbidden(p.Child("claims"), "claims cannot be set for Resources at pod-level"))
+		errs = append(errs, field.Forbidden(p.Child("claims"), "claims may not be set for Resources at pod-level"))
 	}
 	errs = append(errs, requirements(p, r, podResourceName)...)
+	errs = append(errs, claimNames(p.Child("claims"), r.Claims, claims)...)
 	return append(errs, podTotals(p, spec)...)
 }
 

@@ -31,6 +31,15 @@ func restartRules(p *field.Path, policy *corev1.ContainerRestartPolicy, rules []
 	return errs
 }
 
+// initRestartRules are restartRules for an init container, whose rules nobody reads without a policy.
+func initRestartRules(p *field.Path, policy *corev1.ContainerRestartPolicy, rules []corev1.ContainerRestartRule) field.ErrorList {
+	errs := restartRules(p, policy, rules)
+	if policy == nil && len(errs) > 0 {
+		return errs[:1]
+	}
+	return errs
+}
+
 func restartRule(p *field.Path, rule *corev1.ContainerRestartRule) field.ErrorList {
 	errs := oneOf(p.Child("action"), rule.Action,
 		corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)
@@ -46,7 +55,8 @@ func restartRule(p *field.Path, rule *corev1.ContainerRestartRule) field.ErrorLi
 	return errs
 }
 
-// resizePolicy holds the rules about what an in-place resize of a container may restart.
+// resizePolicy holds the rules about what an in-place resize of a container may restart: nothing, in a Pod that never
+// restarts.
 func resizePolicy(p *field.Path, ctr *corev1.Container, podPolicy corev1.RestartPolicy) field.ErrorList {
 	var errs field.ErrorList
 	taken := names{}
@@ -56,18 +66,22 @@ func resizePolicy(p *field.Path, ctr *corev1.Container, podPolicy corev1.Restart
 		}
 		errs = append(errs, requiredOneOf(p, policy.ResourceName, corev1.ResourceCPU, corev1.ResourceMemory)...)
 		errs = append(errs, requiredOneOf(p, policy.RestartPolicy, corev1.NotRequired, corev1.RestartContainer)...)
-		if neverRestarts(ctr, podPolicy) && policy.RestartPolicy != corev1.NotRequired {
+		if podPolicy == corev1.RestartPolicyNever && policy.RestartPolicy != corev1.NotRequired {
 			errs = append(errs, field.Invalid(p, policy.RestartPolicy, fmt.Sprintf(
-				"must be '%s' when `restartPolicy` is '%s'", corev1.NotRequired, corev1.RestartPolicyNever)))
+				"must be '%s' when pod `restartPolicy` is '%s'", corev1.NotRequired, corev1.RestartPolicyNever)))
 		}
 	}
 	return errs
 }
 
-// neverRestarts says whether nothing would ever restart the container.
-func neverRestarts(ctr *corev1.Container, podPolicy corev1.RestartPolicy) bool {
-	if ctr.RestartPolicy != nil {
-		return *ctr.RestartPolicy == corev1.ContainerRestartPolicyNever && len(ctr.RestartPolicyRules) == 0
+// noRestartOnResize refuses to restart an init container that runs to its end.
+func noRestartOnResize(p *field.Path, policies []corev1.ContainerResizePolicy) field.ErrorList {
+	var errs field.ErrorList
+	for i, policy := range policies {
+		if policy.RestartPolicy == corev1.RestartContainer {
+			errs = append(errs, field.Invalid(p.Index(i).Child("restartPolicy"), policy.RestartPolicy,
+				"must not be set to 'RestartContainer' for non-sidecar initContainers"))
+		}
 	}
-	return podPolicy == corev1.RestartPolicyNever
+	return errs
 }

@@ -2,9 +2,11 @@ package validation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -39,6 +41,10 @@ func toleration(p *field.Path, t *corev1.Toleration) field.ErrorList {
 		if t.Value != "" {
 			errs = append(errs, field.Invalid(operator, t.Value, "value must be empty when `operator` is 'Exists'"))
 		}
+	case corev1.TolerationOpLt, corev1.TolerationOpGt: // behind a feature gate that is off, but known
+		errs = append(errs, field.NotSupported(operator, t.Operator, []corev1.TolerationOperator{
+			corev1.TolerationOpEqual, corev1.TolerationOpExists, corev1.TolerationOpLt, corev1.TolerationOpGt,
+		}))
 	default:
 		errs = append(errs, oneOf(operator, t.Operator, corev1.TolerationOpEqual, corev1.TolerationOpExists)...)
 	}
@@ -54,12 +60,14 @@ func taintEffect(p *field.Path, effect corev1.TaintEffect) field.ErrorList {
 
 func spread(p *field.Path, list []corev1.TopologySpreadConstraint) field.ErrorList {
 	var errs field.ErrorList
-	taken := names{}
 	for i := range list {
 		c, at := &list[i], p.Index(i)
 		errs = append(errs, spreadConstraint(at, c)...)
-		pair := fmt.Sprintf("{%v, %v}", c.TopologyKey, c.WhenUnsatisfiable)
-		if taken.take(pair) {
+		// Of two alike, upstream refuses the first.
+		if slices.ContainsFunc(list[i+1:], func(o corev1.TopologySpreadConstraint) bool {
+			return o.TopologyKey == c.TopologyKey && o.WhenUnsatisfiable == c.WhenUnsatisfiable
+		}) {
+			pair := fmt.Sprintf("{%v, %v}", c.TopologyKey, c.WhenUnsatisfiable)
 			errs = append(errs, field.Duplicate(at.Child("{topologyKey, whenUnsatisfiable}"), pair))
 		}
 	}
@@ -73,8 +81,6 @@ func spreadConstraint(p *field.Path, c *corev1.TopologySpreadConstraint) field.E
 	}
 	if c.TopologyKey == "" {
 		errs = append(errs, field.Required(p.Child("topologyKey"), "can not be empty"))
-	} else {
-		errs = append(errs, metavalidation.ValidateLabelName(c.TopologyKey, p.Child("topologyKey"))...)
 	}
 	errs = append(errs, oneOf(p.Child("whenUnsatisfiable"), c.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
 	if n := c.MinDomains; n != nil {
@@ -119,12 +125,17 @@ func schedulingGates(p *field.Path, gates []corev1.PodSchedulingGate) field.Erro
 }
 
 // resourceClaims holds the rules of the devices that a Pod claims, and returns the names its containers may use.
-func resourceClaims(p *field.Path, claims []corev1.PodResourceClaim) (names, field.ErrorList) {
+func resourceClaims(p *field.Path, claims []corev1.PodResourceClaim, meta *metav1.ObjectMeta) (names, field.ErrorList) {
 	var errs field.ErrorList
 	known := names{}
+	static := meta != nil && metav1.HasAnnotation(*meta, corev1.MirrorPodAnnotationKey)
 	for i := range claims {
 		c, at := &claims[i], p.Index(i)
 		switch {
+		case static:
+			known[c.Name] = c.Name != ""
+			errs = append(errs, field.Forbidden(field.NewPath(""), "static pods do not support resource claims"))
+			continue
 		case c.Name == "":
 			errs = append(errs, field.Required(at.Child("name"), ""))
 		case known.take(c.Name):

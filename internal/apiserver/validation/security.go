@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/component-helpers/node/util/sysctl"
 )
 
 const (
@@ -112,16 +113,12 @@ func sysctls(p *field.Path, spec, old *corev1.PodSpec) field.ErrorList {
 
 // hostSysctl refuses to set, from a Pod that shares the host's namespace, what would change the host.
 func hostSysctl(p *field.Path, name string, spec *corev1.PodSpec) field.ErrorList {
-	dotted := strings.ReplaceAll(name, "/", ".")
-	ipc := dotted == "kernel.sem"
-	for _, prefix := range []string{"kernel.shm", "kernel.msg", "fs.mqueue."} {
-		ipc = ipc || strings.HasPrefix(dotted, prefix)
-	}
-	if spec.HostIPC && ipc {
-		return field.ErrorList{field.Invalid(p, name, "may not be specified when 'hostIPC' is true")}
-	}
-	if spec.HostNetwork && strings.HasPrefix(dotted, "net.") {
+	namespace, _, _ := sysctl.GetNamespace(name)
+	switch {
+	case spec.HostNetwork && namespace == sysctl.NetNamespace:
 		return field.ErrorList{field.Invalid(p, name, "may not be specified when 'hostNetwork' is true")}
+	case spec.HostIPC && namespace == sysctl.IPCNamespace:
+		return field.ErrorList{field.Invalid(p, name, "may not be specified when 'hostIPC' is true")}
 	}
 	return nil
 }
@@ -130,10 +127,10 @@ func seccomp(p *field.Path, s *corev1.SeccompProfile) field.ErrorList {
 	if s == nil {
 		return nil
 	}
-	if s.Type == "" {
-		return field.ErrorList{field.Required(p.Child("type"), "type is required when seccompProfile is set")}
+	errs := field.ErrorList{field.Required(p.Child("type"), "type is required when seccompProfile is set")}
+	if s.Type != "" {
+		errs = oneOf(p.Child("type"), s.Type, corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)
 	}
-	errs := oneOf(p.Child("type"), s.Type, corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)
 	at := p.Child("localhostProfile")
 	if s.Type != corev1.SeccompProfileTypeLocalhost {
 		if s.LocalhostProfile != nil {

@@ -110,6 +110,13 @@ func groupID(p *field.Path, id *int64) field.ErrorList {
 	return invalid(p, *id, validation.IsValidGroupID(*id))
 }
 
+// address wants an IP address in a form that every parser reads alike: no leading zeros, no IPv4 within IPv6. Those of
+// known were accepted before.
+func address(p *field.Path, value string, known ...string) field.ErrorList {
+	const strict = true
+	return validation.IsValidIPForLegacyField(p, value, strict, known)
+}
+
 // noBacksteps refuses the element ".." anywhere in a path.
 func noBacksteps(p *field.Path, value string) field.ErrorList {
 	for _, element := range strings.Split(value, "/") {

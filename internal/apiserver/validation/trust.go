@@ -32,7 +32,10 @@ func (pr *projection) trustBundle(p *field.Path, b *corev1.ClusterTrustBundlePro
 	}
 	errs = append(errs, required(p.Child("path"), b.Path)...)
 	errs = append(errs, unreservedPath(p.Child("path"), b.Path)...)
-	return append(errs, pr.file(b.Path, b.Path)...)
+	if pr.files.take(b.Path) { // the empty one, too
+		errs = append(errs, field.Invalid(pr.root, b.Path, conflictingPaths))
+	}
+	return errs
 }
 
 // trustBundleName wants a DNS subdomain, behind the signer's name with colons for slashes if the bundle has a signer.

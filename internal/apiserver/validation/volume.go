@@ -24,14 +24,14 @@ func volumes(p *field.Path, list []corev1.Volume, meta *metav1.ObjectMeta) (map[
 		if _, ok := valid[v.Name]; ok && v.Name != "" {
 			own = append(own, field.Duplicate(at.Child("name"), v.Name))
 		}
-		if pvc := v.PersistentVolumeClaim; pvc != nil && created[pvc.ClaimName] {
-			own = append(own, field.Invalid(at.Child("persistentVolumeClaim", "claimName"), pvc.ClaimName,
-				"must not reference a PVC that gets created for an ephemeral volume"))
-		}
 		if len(own) == 0 {
 			valid[v.Name] = v.VolumeSource
 		}
 		errs = append(errs, own...)
+		if pvc := v.PersistentVolumeClaim; pvc != nil && created[pvc.ClaimName] {
+			errs = append(errs, field.Invalid(at.Child("persistentVolumeClaim", "claimName"), pvc.ClaimName,
+				"must not reference a PVC that gets created for an ephemeral volume"))
+		}
 	}
 	return valid, errs
 }
@@ -78,6 +78,14 @@ func surplusName(name string) string {
 	return name
 }
 
+// checkedName is the name under which upstream refuses what is wrong inside a source, which is not always the field's.
+func checkedName(name string) string {
+	if name == "gcePersistentDisk" {
+		return "persistentDisk"
+	}
+	return name
+}
+
 // volumeSource wants exactly one source and holds its rules.
 func volumeSource(p *field.Path, v *corev1.Volume, meta *metav1.ObjectMeta) field.ErrorList {
 	set := map[string]sourceRule{}
@@ -96,13 +104,13 @@ func volumeSource(p *field.Path, v *corev1.Volume, meta *metav1.ObjectMeta) fiel
 		switch {
 		case !ok:
 		case first:
-			errs = append(errs, rule.check(p.Child(name))...)
+			errs = append(errs, rule.check(p.Child(checkedName(name)))...)
 			first = false
 		default:
 			errs = append(errs, field.Forbidden(p.Child(surplusName(name)), moreThanOneVolumeType))
 		}
 	}
-	return errs
+	return append(errs, initiatorLength(p, v)...)
 }
 
 // localSources are the sources that need nothing but the node and the API.

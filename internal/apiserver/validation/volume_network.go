@@ -14,7 +14,8 @@ import (
 const (
 	maxUnit         = 255
 	maxQuobyteOwner = 65
-	iqnFormat       = `^iqn\.\d{4}-\d{2}\.([[:alnum:]-.]+)(:[^,;*&$|\s]+)$`
+	maxInitiator    = 64
+	iqnFormat       = `iqn\.\d{4}-\d{2}\.([[:alnum:]-.]+)(:[^,;*&$|\s]+)$`
 	euiFormat       = `^eui.[[:alnum:]]{16}$`
 	naaFormat       = `^naa.[[:alnum:]]{32}$`
 )
@@ -28,6 +29,14 @@ func must(pairs ...string) func(*field.Path) field.ErrorList {
 		}
 		return errs
 	}
+}
+
+// some wants at least one value.
+func some(p *field.Path, values []string) field.ErrorList {
+	if len(values) == 0 {
+		return field.ErrorList{field.Required(p, "")}
+	}
+	return nil
 }
 
 // networkSources are the sources that live on another machine. The API judges them even where no node serves them.
@@ -51,7 +60,9 @@ func networkSources(v *corev1.Volume) []sourceRule {
 	}
 	add("flocker", v.Flocker != nil, func(p *field.Path) field.ErrorList { return flocker(p, v.Flocker) })
 	if r := v.RBD; r != nil {
-		add("rbd", true, must("monitors", strings.Join(r.CephMonitors, " "), "image", r.RBDImage))
+		add("rbd", true, func(p *field.Path) field.ErrorList {
+			return append(some(p.Child("monitors"), r.CephMonitors), required(p.Child("image"), r.RBDImage)...)
+		})
 	}
 	if c := v.Cinder; c != nil {
 		add("cinder", true, func(p *field.Path) field.ErrorList {
@@ -59,7 +70,7 @@ func networkSources(v *corev1.Volume) []sourceRule {
 		})
 	}
 	if c := v.CephFS; c != nil {
-		add("cephfs", true, must("monitors", strings.Join(c.Monitors, " ")))
+		add("cephfs", true, func(p *field.Path) field.ErrorList { return some(p.Child("monitors"), c.Monitors) })
 	}
 	add("quobyte", v.Quobyte != nil, func(p *field.Path) field.ErrorList { return quobyte(p, v.Quobyte) })
 	add("fc", v.FC != nil, func(p *field.Path) field.ErrorList { return fibreChannel(p, v.FC) })
@@ -121,6 +132,15 @@ func iscsi(p *field.Path, v *corev1.ISCSIVolumeSource) field.ErrorList {
 		errs = append(errs, iscsiName(p.Child("initiatorname"), *v.InitiatorName)...)
 	}
 	return errs
+}
+
+// initiatorLength keeps the name that a node makes of a volume and its portal within what an initiator can have.
+func initiatorLength(p *field.Path, v *corev1.Volume) field.ErrorList {
+	if v.ISCSI == nil || v.ISCSI.InitiatorName == nil || len(v.Name+":"+v.ISCSI.TargetPortal) <= maxInitiator {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(p.Child("name"), v.Name,
+		"Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.")}
 }
 
 func iscsiName(p *field.Path, name string) field.ErrorList {
@@ -243,7 +263,10 @@ func csi(p *field.Path, v *corev1.CSIVolumeSource) field.ErrorList {
 }
 
 func csiDriver(p *field.Path, name string) field.ErrorList {
-	errs := required(p, name)
+	if name == "" {
+		return required(p, name)
+	}
+	var errs field.ErrorList
 	if len(name) > validation.DNS1123LabelMaxLength {
 		errs = append(errs, field.TooLong(p, name, validation.DNS1123LabelMaxLength))
 	}

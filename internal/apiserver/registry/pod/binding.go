@@ -85,7 +85,7 @@ func (b *Binding) assign(ctx context.Context, binding *corev1.Binding, dryRun bo
 	return err
 }
 
-// place puts the Pod on the binding's node, with the annotations that the binding brings.
+// place puts the Pod on the binding's node, with the annotations and labels that the binding brings.
 func place(pod *corev1.Pod, binding *corev1.Binding) error {
 	switch {
 	case pod.DeletionTimestamp != nil:
@@ -96,12 +96,19 @@ func place(pod *corev1.Pod, binding *corev1.Binding) error {
 		return fmt.Errorf("pod %v has non-empty .spec.schedulingGates", pod.Name)
 	}
 	pod.Spec.NodeName = binding.Target.Name
-	if len(binding.Annotations) > 0 && pod.Annotations == nil {
-		pod.Annotations = map[string]string{}
-	}
-	maps.Copy(pod.Annotations, binding.Annotations)
+	pod.Status.NominatedNodeName = ""
+	pod.Annotations = merged(pod.Annotations, binding.Annotations)
+	pod.Labels = merged(pod.Labels, binding.Labels)
 	setScheduled(pod)
 	return nil
+}
+
+func merged(to, from map[string]string) map[string]string {
+	if to == nil && len(from) > 0 {
+		to = map[string]string{}
+	}
+	maps.Copy(to, from)
+	return to
 }
 
 func setScheduled(pod *corev1.Pod) {

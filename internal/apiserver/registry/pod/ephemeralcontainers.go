@@ -122,10 +122,6 @@ func (ephemeralContainersStrategy) ValidateUpdate(_ context.Context, obj, old ru
 	return validation.PodEphemeralContainersUpdate(obj.(*corev1.Pod), old.(*corev1.Pod))
 }
 
-func (ephemeralContainersStrategy) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
-	return validation.PodWarnings(obj.(*corev1.Pod), old.(*corev1.Pod))
-}
-
 // GetResetFieldsFilter implements rest.ResetFieldsFilterStrategy: of all fields, this subresource writes one.
 func (e *EphemeralContainers) GetResetFieldsFilter() map[fieldpath.APIVersion]fieldpath.Filter {
 	return map[fieldpath.APIVersion]fieldpath.Filter{

@@ -39,9 +39,6 @@ type streams struct {
 	authorize UpgradeAuthorizer
 }
 
-// annotationDefaultContainer names the container that is meant when none is asked for.
-const annotationDefaultContainer = "kubectl.kubernetes.io/default-container"
-
 // upgradeTransport is the round tripper whose connections are upgraded.
 func (e NodeEndpoint) upgradeTransport() http.RoundTripper {
 	if e.Dial == nil {
@@ -69,43 +66,20 @@ func (s streams) location(ctx context.Context, pod *corev1.Pod, path []string, q
 	return &url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host, Path: "/" + strings.Join(escaped, "/"), RawQuery: query.Encode()}, endpoint, nil
 }
 
-// container finds which container of pod is meant by asked, which may be empty: the annotated one, or the only one.
+// container finds which container of pod is meant by asked, which may be empty where there is one regular container.
 func container(pod *corev1.Pod, asked string) (string, error) {
-	if asked != "" {
-		if !slices.Contains(containerNames(pod), asked) {
-			return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", asked, pod.Name))
-		}
+	names := containerNames(pod)
+	switch {
+	case asked != "" && slices.Contains(names, asked):
 		return asked, nil
-	}
-	if name := pod.Annotations[annotationDefaultContainer]; name != "" && slices.Contains(containerNames(pod), name) {
-		return name, nil
-	}
-	names := []string{}
-	for _, c := range pod.Spec.Containers {
-		names = append(names, c.Name)
-	}
-	switch len(names) {
-	case 1:
-		return names[0], nil
-	case 0:
+	case asked != "":
+		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", asked, pod.Name))
+	case len(pod.Spec.Containers) == 1:
+		return pod.Spec.Containers[0].Name, nil
+	case len(pod.Spec.Containers) == 0:
 		return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s", pod.Name))
 	}
-	message := fmt.Sprintf("a container name must be specified for pod %s, choose one of: [%s]", pod.Name, strings.Join(names, " "))
-	if len(pod.Spec.InitContainers) > 0 {
-		inits := []string{}
-		for _, c := range pod.Spec.InitContainers {
-			inits = append(inits, c.Name)
-		}
-		message += fmt.Sprintf(" or one of the init containers: [%s]", strings.Join(inits, " "))
-	}
-	if len(pod.Spec.EphemeralContainers) > 0 {
-		ephemeral := []string{}
-		for _, c := range pod.Spec.EphemeralContainers {
-			ephemeral = append(ephemeral, c.Name)
-		}
-		message += fmt.Sprintf(" or one of the ephemeral containers: [%s]", strings.Join(ephemeral, " "))
-	}
-	return "", apierrors.NewBadRequest(message)
+	return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %s", pod.Name, names))
 }
 
 // containerNames are all names, whatever kind of container bears them.

@@ -96,9 +96,6 @@ func logQuery(o *corev1.PodLogOptions) url.Values {
 	if o.SinceTime != nil {
 		q.Set("sinceTime", o.SinceTime.Format(time.RFC3339))
 	}
-	if o.Stream != nil {
-		q.Set("stream", *o.Stream)
-	}
 	return q
 }
 
@@ -117,18 +114,8 @@ func validateLogOptions(o *corev1.PodLogOptions) field.ErrorList {
 	case o.SinceSeconds != nil && *o.SinceSeconds < 1:
 		errs = append(errs, field.Invalid(field.NewPath("sinceSeconds"), *o.SinceSeconds, "must be greater than 0"))
 	}
-	if o.Stream != nil {
-		supported := []string{corev1.LogStreamAll, corev1.LogStreamStdout, corev1.LogStreamStderr}
-		known := false
-		for _, s := range supported {
-			known = known || s == *o.Stream
-		}
-		if !known {
-			errs = append(errs, field.NotSupported(field.NewPath("stream"), *o.Stream, supported))
-		}
-		if *o.Stream != corev1.LogStreamAll && o.TailLines != nil {
-			errs = append(errs, field.Forbidden(field.NewPath(""), "`tailLines` and specific `stream` are mutually exclusive for now"))
-		}
+	if o.Stream != nil { // a feature that is off by default
+		errs = append(errs, field.Forbidden(field.NewPath("stream"), "may not be specified"))
 	}
 	return errs
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/warning"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
 	"github.com/mayfly-run/mayfly/internal/apiserver/scheme"
@@ -71,7 +72,7 @@ func describe() kind {
 		KeepStatus:    keepStatus,
 		KeepSpec:      keepSpec,
 		Spec:          func(p *corev1.Pod) any { return p.Spec },
-		Warn:          func(_ context.Context, pod, old *corev1.Pod) []string { return validation.PodWarnings(pod, old) },
+		Warn:          warn,
 		Fields:        selectable,
 		Index:         "spec.nodeName",
 		Graceful:      graceful,
@@ -108,15 +109,13 @@ func refuseMarked(pod *corev1.Pod) field.ErrorList {
 	return field.ErrorList{field.NotSupported(field.NewPath("kind"), "EphemeralContainers", []string{"Pod"})}
 }
 
-func prepare(_ context.Context, pod *corev1.Pod) {
+func prepare(ctx context.Context, pod *corev1.Pod) {
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: validation.PodQOS(pod)}
-	validation.DropDisabledPodFields(pod, nil)
-	if len(pod.Spec.SchedulingGates) > 0 {
-		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
-			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated,
-			Message: "Scheduling is blocked due to non-empty scheduling gates",
-		})
+	// What the client wrote deserves the warning, not what is derived from it.
+	for _, w := range validation.AppArmorWarnings(pod) {
+		warning.AddWarning(ctx, "", w)
 	}
+	validation.DropDisabledPodFields(pod, nil)
 }
 
 func keepStatus(pod, old *corev1.Pod) {
@@ -127,11 +126,43 @@ func keepStatus(pod, old *corev1.Pod) {
 	pod.Status = old.Status
 }
 
-// keepSpec leaves a status writer what its business is. A node cannot change the class that its eviction goes by.
+// warn speaks at a creation alone: updates are rarely written by hand.
+func warn(_ context.Context, pod, old *corev1.Pod) []string {
+	if old != nil {
+		return nil
+	}
+	return validation.PodWarnings(pod)
+}
+
+// keepSpec leaves a status writer what its business is, and keeps what old nodes do not know and would clear.
 func keepSpec(pod, old *corev1.Pod) {
 	pod.Spec = old.Spec
-	if old.Status.QOSClass != "" {
+	if pod.Status.QOSClass == "" {
 		pod.Status.QOSClass = old.Status.QOSClass
+	}
+	keepObserved(&pod.Status, &old.Status)
+	validation.DropDisabledStatusFields(&pod.Status)
+}
+
+// keepObserved keeps the generations that were observed. There may be several conditions of one type: they keep theirs
+// in order.
+func keepObserved(s, old *corev1.PodStatus) {
+	fill := func(generation *int64, before int64) {
+		if *generation == 0 {
+			*generation = before
+		}
+	}
+	fill(&s.ObservedGeneration, old.ObservedGeneration)
+	before := map[corev1.PodConditionType][]int64{}
+	for _, c := range old.Conditions {
+		before[c.Type] = append(before[c.Type], c.ObservedGeneration)
+	}
+	for i := range s.Conditions {
+		c := &s.Conditions[i]
+		if left := before[c.Type]; len(left) > 0 {
+			fill(&c.ObservedGeneration, left[0])
+			before[c.Type] = left[1:]
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package pod
 
 import (
 	"context"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -34,9 +35,13 @@ func (*Resize) GetResetFieldsFilter() map[fieldpath.APIVersion]fieldpath.Filter 
 
 type resizeStrategy struct{ partial }
 
-// PrepareForUpdate takes resources and resize policies of known containers alone from the update.
+// PrepareForUpdate takes resources and resize policies alone from the update. One that adds, removes, renames or
+// reorders containers is left as it is: ValidateUpdate refuses it.
 func (resizeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	pod, stored := obj.(*corev1.Pod), old.(*corev1.Pod)
+	if !sameNames(pod.Spec.Containers, stored.Spec.Containers) || !sameNames(pod.Spec.InitContainers, stored.Spec.InitContainers) {
+		return
+	}
 	sent := *pod
 	*pod = *stored.DeepCopy()
 	pod.Name, pod.Namespace, pod.UID = sent.Name, sent.Namespace, sent.UID
@@ -50,13 +55,13 @@ func (resizeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 	}
 }
 
+func sameNames(a, b []corev1.Container) bool {
+	return slices.EqualFunc(a, b, func(x, y corev1.Container) bool { return x.Name == y.Name })
+}
+
 func takeResources(to, from []corev1.Container) {
 	for i := range to {
-		for j := range from {
-			if to[i].Name == from[j].Name {
-				to[i].Resources, to[i].ResizePolicy = from[j].Resources, from[j].ResizePolicy
-			}
-		}
+		to[i].Resources, to[i].ResizePolicy = from[i].Resources, from[i].ResizePolicy
 	}
 }
 
