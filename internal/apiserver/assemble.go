@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"time"
@@ -69,7 +70,11 @@ func (s *Server) genericConfig(ctx context.Context) (*genericapiserver.Config, e
 	if err != nil {
 		return nil, err
 	}
-	cfg.SecureServing = &genericapiserver.SecureServingInfo{Listener: s.cfg.Listener, Cert: serving, ClientCA: ca, HTTP2MaxStreamsPerConnection: 1000}
+	cfg.SecureServing = &genericapiserver.SecureServingInfo{
+		Listener: s.cfg.Listener, Cert: serving, ClientCA: ca, HTTP2MaxStreamsPerConnection: 1000,
+		MinTLSVersion: tls.VersionTLS12, CipherSuites: cipherSuites(),
+	}
+	s.id = cfg.APIServerID
 	cfg.ExternalAddress = s.cfg.Listener.Addr().String()
 	cfg.LoopbackClientConfig = s.loop.Config(user.APIServerUser, user.SystemPrivilegedGroup)
 	cfg.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
@@ -78,6 +83,9 @@ func (s *Server) genericConfig(ctx context.Context) (*genericapiserver.Config, e
 	cfg.SkipOpenAPIInstallation = true
 	cfg.EnableProfiling = false
 	cfg.ShutdownWatchTerminationGracePeriod = drainTimeout
+	if s.cfg.RequestTimeout > 0 {
+		cfg.RequestTimeout = s.cfg.RequestTimeout
+	}
 	cfg.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(
 		sets.NewString("watch", "proxy"),
 		sets.NewString("attach", "exec", "proxy", "log", "portforward"),
@@ -88,7 +96,7 @@ func (s *Server) genericConfig(ctx context.Context) (*genericapiserver.Config, e
 		return nil, err
 	}
 	cfg.Authentication.APIAudiences = []string{s.cfg.ServiceAccountIssuer}
-	if cfg.Authorization.Authorizer, err = s.authorizer(); err != nil {
+	if cfg.Authorization.Authorizer, err = s.authorizer(ctx); err != nil {
 		return nil, err
 	}
 	if cfg.AdmissionControl, err = s.admission(cfg.Authorization.Authorizer); err != nil {
@@ -97,10 +105,22 @@ func (s *Server) genericConfig(ctx context.Context) (*genericapiserver.Config, e
 	if err := s.audit(cfg); err != nil {
 		return nil, err
 	}
+	if err := s.trace(ctx, cfg); err != nil {
+		return nil, err
+	}
 	cfg.BuildHandlerChainFunc = func(h http.Handler, c *genericapiserver.Config) http.Handler {
 		return client.With(genericapiserver.DefaultBuildHandlerChain(client.Translate(h, s.lookup), c))
 	}
 	return cfg, nil
+}
+
+// cipherSuites are those for TLS 1.2 that hide what is said and cannot be opened later; those of 1.3 all are such.
+func cipherSuites() []uint16 {
+	return []uint16{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	}
 }
 
 // certificates are read again when their files change.

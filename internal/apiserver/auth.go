@@ -45,29 +45,24 @@ func (s *Server) authenticator(ctx context.Context, ca dynamiccertificates.CACon
 		bearers = append(bearers, authn.NewBootstrapTokens(s.lookup))
 	}
 	if s.cfg.AuthenticationConfigFile != "" {
-		// Keys are fetched as long as the server lives.
-		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		s.closers = append(s.closers, closer(cancel))
-		configured, err := authn.LoadConfiguration(ctx, s.cfg.AuthenticationConfigFile, s.cfg.ServiceAccountIssuer)
+		configured, err := s.configuredAuthentication(ctx)
 		if err != nil {
 			return nil, err
 		}
-		bearers, c.Anonymous = append(bearers, configured.JWT...), configured.Anonymous
+		bearers, c.Anonymous = append(bearers, configured), configured.Anonymous
+	}
+	if s.cfg.AuthenticationWebhookConfigFile != "" {
+		hook, err := authn.NewWebhook(s.cfg.AuthenticationWebhookConfigFile, s.cfg.AuthenticationWebhookVersion, s.cfg.ServiceAccountIssuer)
+		if err != nil {
+			return nil, err
+		}
+		bearers = append(bearers, hook)
 	}
 	if len(bearers) > 0 {
 		s.bearer = tokenunion.New(bearers...)
 	}
 	c.Token = s.bearer
 	return authn.New(c), nil
-}
-
-// closer is what cannot fail to close.
-type closer func()
-
-// Close implements io.Closer.
-func (c closer) Close() error {
-	c()
-	return nil
 }
 
 // authenticated judges a bearer token for a TokenReview.
@@ -80,7 +75,7 @@ func (s *Server) authenticated(ctx context.Context, token string) (*authenticato
 
 // authorizer asks, in this order: system:masters may all, health is everybody's, and then what is configured: without
 // a configuration nodes have their own, then RBAC.
-func (s *Server) authorizer() (authorizer.Authorizer, error) {
+func (s *Server) authorizer(ctx context.Context) (authorizer.Authorizer, error) {
 	health, err := path.NewAuthorizer([]string{"/healthz", "/livez", "/readyz"})
 	if err != nil {
 		return nil, err
@@ -93,10 +88,11 @@ func (s *Server) authorizer() (authorizer.Authorizer, error) {
 	byNode, byRole := authorizer.AuthorizerFunc((&authz.Node{Pods: s.lookup}).Authorize), authorizer.AuthorizerFunc(s.rbac.Authorize)
 	configured := []union.NamedAuthorizer{{AuthorizerName: "node", Authorizer: byNode}, {AuthorizerName: "rbac", Authorizer: byRole}}
 	if s.cfg.AuthorizationConfigFile != "" {
-		configured, err = authz.LoadConfiguration(s.cfg.AuthorizationConfigFile, map[string]authorizer.Authorizer{"Node": byNode, "RBAC": byRole})
+		byFile, err := s.configuredAuthorization(ctx, map[string]authorizer.Authorizer{"Node": byNode, "RBAC": byRole})
 		if err != nil {
 			return nil, err
 		}
+		configured = []union.NamedAuthorizer{{AuthorizerName: "configured", Authorizer: authorizer.AuthorizerFunc(byFile.Authorize)}}
 	}
 	return union.New(append([]union.NamedAuthorizer{
 		{AuthorizerName: "masters", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},

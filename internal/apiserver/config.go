@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/pod"
 )
@@ -39,11 +40,20 @@ type Config struct {
 	BootstrapTokens bool
 	// AuthenticationConfigFile and AuthorizationConfigFile are the configurations of those names of
 	// apiserver.config.k8s.io: whose JWTs are believed, and who is asked, in place of nodes' own rules and RBAC.
+	// Both are followed: what their files say later holds, unless it is wrong.
 	AuthenticationConfigFile, AuthorizationConfigFile string
+	// AuthenticationWebhookConfigFile is the kubeconfig of a webhook that is asked about tokens, by TokenReviews of
+	// AuthenticationWebhookVersion, v1 or v1beta1. Empty asks none.
+	AuthenticationWebhookConfigFile, AuthenticationWebhookVersion string
 	// AuditPolicyFile says what is recorded of requests (audit.k8s.io/v1 Policy); AuditLogPath takes it as lines of
 	// JSON ("-" is the standard output), the webhook of the kubeconfig AuditWebhookConfigFile in batches. All empty
 	// records nothing.
 	AuditPolicyFile, AuditLogPath, AuditWebhookConfigFile string
+	// TracingConfigFile is a TracingConfiguration of apiserver.config.k8s.io: where spans go, and of how many requests.
+	// Empty makes none.
+	TracingConfigFile string
+	// RequestTimeout bounds requests but for those that last, watches and streams; 0 is a minute.
+	RequestTimeout time.Duration
 	// AlwaysPullImages makes every container pull its image with the Pod's own credentials, whatever it says.
 	AlwaysPullImages bool
 	// Node reaches nodes; nil refuses every stream.

@@ -1,6 +1,9 @@
 package apiserver
 
 import (
+	"archive/tar"
+	"compress/gzip"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -85,5 +88,66 @@ func TestCorruptDataNamesTheDirectory(t *testing.T) {
 				t.Errorf("error: %v", err)
 			}
 		})
+	}
+}
+
+// unpack extracts an archive of testdata below dir.
+func unpack(t *testing.T, archive, dir string) {
+	t.Helper()
+	f, err := os.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for files := tar.NewReader(r); ; {
+		h, err := files.Next()
+		if err == io.EOF {
+			return
+		}
+		if err == nil && h.FileInfo().IsDir() {
+			err = os.MkdirAll(filepath.Join(dir, h.Name), 0o700)
+		} else if err == nil {
+			var data []byte
+			if data, err = io.ReadAll(files); err == nil {
+				err = os.WriteFile(filepath.Join(dir, h.Name), data, 0o600)
+			}
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", archive, err)
+		}
+	}
+}
+
+// The store is what the first Mayfly that landed, 66c16b0, left behind.
+func TestAStoreOfAnOlderMayflyOpens(t *testing.T) {
+	dir := t.TempDir()
+	unpack(t, "testdata/store-66c16b0.tar.gz", dir)
+	i := launch(t, dir, nil)
+	t.Cleanup(i.Stop)
+	set := clientset(t, i.Admin())
+	pod, err := set.CoreV1().Pods("default").Get(t.Context(), "kept", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pod.Spec.EphemeralContainers) != 1 || pod.Labels["a"] != "b" || len(pod.ManagedFields) == 0 {
+		t.Errorf("pod: %+v", pod)
+	}
+	if s, err := set.CoreV1().Secrets("default").Get(t.Context(), "kept", metav1.GetOptions{}); err != nil || string(s.Data["a"]) != "b" {
+		t.Errorf("secret: %v, %v", s, err)
+	}
+	deployment, err := set.AppsV1().Deployments("default").Get(t.Context(), "kept", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deployment.Labels = map[string]string{"new": "yes"}
+	if _, err := set.AppsV1().Deployments("default").Update(t.Context(), deployment, metav1.UpdateOptions{}); err != nil {
+		t.Errorf("update: %v", err)
+	}
+	if err := set.CoreV1().Namespaces().Delete(t.Context(), "elsewhere", metav1.DeleteOptions{}); err != nil {
+		t.Errorf("delete: %v", err)
 	}
 }

@@ -30,6 +30,7 @@ const drainTimeout = 1500 * time.Millisecond
 // Server is an assembled API server. Its store is open from New to the end of Run.
 type Server struct {
 	cfg       Config
+	id        string // names this server in metrics and traces
 	scheme    *runtime.Scheme
 	external  *runtime.Scheme
 	codecs    serializer.CodecFactory

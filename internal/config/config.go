@@ -64,6 +64,11 @@ type API struct {
 	EnableBootstrapTokenAuth bool
 	// AuthenticationConfig and AuthorizationConfig are files that say whose tokens are believed, and who is asked.
 	AuthenticationConfig, AuthorizationConfig string
+	// AuthenticationTokenWebhookConfigFile is the kubeconfig of a webhook that is asked about tokens, by reviews of
+	// AuthenticationTokenWebhookVersion, v1 or v1beta1.
+	AuthenticationTokenWebhookConfigFile, AuthenticationTokenWebhookVersion string
+	// TracingConfigFile says where spans go.
+	TracingConfigFile string
 	// EncryptionProviderConfig is an EncryptionConfiguration for what etcd stores.
 	EncryptionProviderConfig string
 	// EtcdServers are the URLs of an external etcd, used instead of the one in this process, with its TLS files.

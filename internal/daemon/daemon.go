@@ -32,6 +32,8 @@ import (
 type daemon struct {
 	instance  config.Instance
 	listener  net.Listener
+	url       string   // of the API, for clients on this machine
+	hosts     []string // that the API's certificate names
 	keys      pki.Files
 	api       *apiserver.Server
 	runtime   *cri.Server
@@ -95,40 +97,56 @@ func (d *daemon) identity() error {
 	if err != nil {
 		return fmt.Errorf("listener's address: %w", err)
 	}
-	hosts := []string{host, "127.0.0.1", "::1", d.instance.NodeName}
-	if d.keys, err = pki.Ensure(filepath.Join(d.instance.DataDir, "pki"), hosts); err != nil {
+	d.hosts = []string{host, "127.0.0.1", "::1", d.instance.NodeName}
+	if d.keys, err = pki.Ensure(keyDir(d.instance), d.hosts); err != nil {
 		return err
 	}
 	if ip := net.ParseIP(host); ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return pki.WriteKubeconfig(d.instance.Kubeconfig, "https://"+net.JoinHostPort(host, port), d.keys)
+	d.url = "https://" + net.JoinHostPort(host, port)
+	return d.writeKubeconfig(d.keys)
 }
+
+func (d *daemon) writeKubeconfig(keys pki.Files) error {
+	return pki.WriteKubeconfig(d.instance.Kubeconfig, d.url, keys)
+}
+
+// renewCertificates keeps them from expiring while the daemon is up; the API server rereads its own.
+func (d *daemon) renewCertificates(ctx context.Context) error {
+	return pki.Renew(ctx, keyDir(d.instance), d.hosts, d.writeKubeconfig)
+}
+
+// keyDir holds certificates and keys.
+func keyDir(i config.Instance) string { return filepath.Join(i.DataDir, "pki") }
 
 func (d *daemon) apiConfig() apiserver.Config {
 	set := d.instance.API
 	return apiserver.Config{
-		DataDir:                  apiDir(d.instance),
-		Listener:                 d.listener,
-		ServingCertFile:          d.keys.ServingCert,
-		ServingKeyFile:           d.keys.ServingKey,
-		ClientCAFile:             d.keys.CACert,
-		ServiceAccountKeyFile:    d.keys.ServiceAccountKey,
-		ServiceAccountIssuer:     "https://kubernetes.default.svc.cluster.local",
-		Node:                     d.endpoints,
-		AuditPolicyFile:          set.AuditPolicyFile,
-		AuditLogPath:             set.AuditLogPath,
-		AuditWebhookConfigFile:   set.AuditWebhookConfigFile,
-		TokenAuthFile:            set.TokenAuthFile,
-		BootstrapTokens:          set.EnableBootstrapTokenAuth,
-		AuthenticationConfigFile: set.AuthenticationConfig,
-		AuthorizationConfigFile:  set.AuthorizationConfig,
-		EncryptionConfigFile:     set.EncryptionProviderConfig,
-		AlwaysPullImages:         set.AlwaysPullImages,
-		EtcdServers:              set.EtcdServers,
-		EtcdCAFile:               set.EtcdCAFile,
-		EtcdCertFile:             set.EtcdCertFile,
-		EtcdKeyFile:              set.EtcdKeyFile,
+		DataDir:                         apiDir(d.instance),
+		Listener:                        d.listener,
+		ServingCertFile:                 d.keys.ServingCert,
+		ServingKeyFile:                  d.keys.ServingKey,
+		ClientCAFile:                    d.keys.CACert,
+		ServiceAccountKeyFile:           d.keys.ServiceAccountKey,
+		ServiceAccountIssuer:            "https://kubernetes.default.svc.cluster.local",
+		Node:                            d.endpoints,
+		AuditPolicyFile:                 set.AuditPolicyFile,
+		AuditLogPath:                    set.AuditLogPath,
+		AuditWebhookConfigFile:          set.AuditWebhookConfigFile,
+		TokenAuthFile:                   set.TokenAuthFile,
+		BootstrapTokens:                 set.EnableBootstrapTokenAuth,
+		AuthenticationConfigFile:        set.AuthenticationConfig,
+		AuthorizationConfigFile:         set.AuthorizationConfig,
+		AuthenticationWebhookConfigFile: set.AuthenticationTokenWebhookConfigFile,
+		AuthenticationWebhookVersion:    set.AuthenticationTokenWebhookVersion,
+		TracingConfigFile:               set.TracingConfigFile,
+		EncryptionConfigFile:            set.EncryptionProviderConfig,
+		AlwaysPullImages:                set.AlwaysPullImages,
+		EtcdServers:                     set.EtcdServers,
+		EtcdCAFile:                      set.EtcdCAFile,
+		EtcdCertFile:                    set.EtcdCertFile,
+		EtcdKeyFile:                     set.EtcdKeyFile,
 	}
 }
 
@@ -201,6 +219,7 @@ func (d *daemon) stages() []lifecycle.Stage {
 			{Name: "apiserver", Run: d.api.Run, Ready: d.api.Ready()},
 		},
 		{
+			{Name: "certificates", Run: d.renewCertificates},
 			{Name: "backup API", Run: serveUnix(d.instance.BackupSocket(), d.api.BackupHandler())},
 			{Name: "image API", Run: serveUnix(d.instance.ImageSocket(), d.runtime.ImageHandler())},
 			{Name: "kubelet API", Run: serveUnix(d.endpoints.socket, d.agent.Handler())},

@@ -17,11 +17,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/containerd/continuity"
 	"k8s.io/client-go/util/cert"
 	"k8s.io/client-go/util/keyutil"
 )
 
-// Leaf certificates last a year and are renewed at a start within the last month of it.
+// Leaf certificates last a year and are renewed in the last month of it.
 const (
 	leafLifetime = 365 * 24 * time.Hour
 	renewBefore  = 30 * 24 * time.Hour
@@ -198,7 +199,7 @@ func writeCert(file string, raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("encode certificate %s: %w", file, err)
 	}
-	if err := cert.WriteCert(file, data); err != nil {
+	if err := continuity.AtomicWriteFile(file, data, 0o644); err != nil {
 		return fmt.Errorf("write certificate: %w", err)
 	}
 	return nil

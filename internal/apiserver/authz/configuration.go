@@ -1,11 +1,14 @@
 package authz
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	apiserverapi "k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/apis/apiserver/load"
 	"k8s.io/apiserver/pkg/apis/apiserver/validation"
@@ -20,33 +23,52 @@ import (
 // webhookRetry is the first wait before a webhook that did not answer is asked again.
 const webhookRetry = 500 * time.Millisecond
 
-// LoadConfiguration makes the authorizers that an AuthorizationConfiguration of apiserver.config.k8s.io lists, in its
-// order. known are those that need no configuration, by type.
-func LoadConfiguration(file string, known map[string]authorizer.Authorizer) ([]union.NamedAuthorizer, error) {
-	c, err := load.LoadFromFile(file)
+// Configuration is an authorizer that asks those whom an AuthorizationConfiguration of apiserver.config.k8s.io lists,
+// in its order. It can be given another text while it is asked.
+type Configuration struct {
+	known map[string]authorizer.Authorizer
+	now   atomic.Pointer[authorizer.Authorizer]
+}
+
+// NewConfiguration reads the text. known are the authorizers that need no configuration, by type.
+func NewConfiguration(text []byte, known map[string]authorizer.Authorizer) (*Configuration, error) {
+	c := &Configuration{known: known}
+	return c, c.Replace(text)
+}
+
+// Replace asks those of another text from now on, or on an error those of the old one as before.
+func (c *Configuration) Replace(text []byte) error {
+	read, err := load.LoadFromData(text)
 	if err != nil {
-		return nil, fmt.Errorf("authorization configuration %s: %w", file, err)
+		return err
 	}
 	compiler := authorizationcel.NewDefaultCompiler()
-	types := sets.New(string(apiserverapi.TypeWebhook))
-	for name := range known {
-		types.Insert(name)
-	}
+	types := sets.New(string(apiserverapi.TypeWebhook)).Insert(slices.Collect(maps.Keys(c.known))...)
 	repeatable := sets.New(string(apiserverapi.TypeWebhook))
-	if err := validation.ValidateAuthorizationConfiguration(compiler, field.NewPath(""), c, types, repeatable).ToAggregate(); err != nil {
-		return nil, fmt.Errorf("authorization configuration %s: %w", file, err)
+	if err := validation.ValidateAuthorizationConfiguration(compiler, nil, read, types, repeatable).ToAggregate(); err != nil {
+		return err
 	}
 	var all []union.NamedAuthorizer
-	for _, a := range c.Authorizers {
-		named := union.NamedAuthorizer{AuthorizerName: a.Name, Authorizer: known[string(a.Type)]}
+	for _, a := range read.Authorizers {
+		named := union.NamedAuthorizer{AuthorizerName: a.Name, Authorizer: c.known[string(a.Type)]}
 		if a.Type == apiserverapi.TypeWebhook {
 			if named.Authorizer, err = webhookAuthorizer(a.Name, a.Webhook, compiler); err != nil {
-				return nil, fmt.Errorf("authorization webhook %s: %w", a.Name, err)
+				return fmt.Errorf("webhook %s: %w", a.Name, err)
 			}
 		}
 		all = append(all, named)
 	}
-	return all, nil
+	now, err := union.New(all...)
+	if err != nil {
+		return err
+	}
+	c.now.Store(&now)
+	return nil
+}
+
+// Authorize decides for authorizer.AuthorizerFunc.
+func (c *Configuration) Authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	return (*c.now.Load()).Authorize(ctx, a)
 }
 
 func webhookAuthorizer(name string, c *apiserverapi.WebhookConfiguration, compiler authorizationcel.Compiler) (authorizer.Authorizer, error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -15,13 +14,9 @@ import (
 	"go.uber.org/zap"
 )
 
-const (
-	// revisionBump is how far resourceVersions jump in a restore, past all that clients can have seen after the
-	// snapshot was taken: their watches begin anew instead of going back in time.
-	revisionBump = 1_000_000_000
-	// defragmentBytes is the size of a database below which its unused part is not worth the time to free it.
-	defragmentBytes = 64 << 20
-)
+// revisionBump is how far resourceVersions jump in a restore, past all that clients can have seen after the snapshot
+// was taken: their watches begin anew instead of going back in time.
+const revisionBump = 1_000_000_000
 
 // ErrNotHere says that the data is in an etcd elsewhere.
 var ErrNotHere = errors.New("the API's data is in an external etcd: use etcdctl there")
@@ -79,23 +74,4 @@ func syncDirectory(dir string) error {
 		return fmt.Errorf("sync restored data: %w", err)
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// defragment gives the unused half of a database that has at least so many bytes back to the file system. Called
-// before anything is served: etcd answers nobody meanwhile.
-func (e *Etcd) defragment(least int64) {
-	b := e.server.Backend()
-	size, used := b.Size(), b.SizeInUse()
-	if size < least || used > size/2 {
-		return
-	}
-	// The new file stands beside the old one for a while.
-	if room, err := free(e.dir); err != nil || room < used+deleteReserveBytes {
-		return
-	}
-	if err := b.Defrag(); err != nil {
-		slog.Warn("defragment etcd", "dir", e.dir, "err", err)
-		return
-	}
-	slog.Info("etcd is defragmented", "dir", e.dir, "before", size, "after", b.Size())
 }

@@ -29,15 +29,9 @@ func (s *Store) encrypt(ctx context.Context) error {
 	}
 	transformers := encryptionconfig.NewDynamicTransformers(c.Transformers, c.HealthChecks[0], cancel, c.KMSCloseGracePeriod)
 	reload := controller.NewDynamicEncryptionConfiguration("encryption", s.cfg.EncryptionFile, transformers, c.EncryptionFileContentHash, serverID)
-	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		reload.Run(watching)
-	}()
+	stop := background(reload.Run)
 	s.encrypted, s.stop = transformers, func() {
 		stop()
-		<-done
 		cancel()
 	}
 	return nil

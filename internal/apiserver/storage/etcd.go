@@ -53,6 +53,7 @@ type Etcd struct {
 	space  *space
 	fatal  *fatal
 	once   sync.Once
+	idle   func() // ends what goes on in the background
 }
 
 // OpenEtcd starts a member that keeps its data in dir, which it makes when missing. Only one may run on a directory
@@ -88,9 +89,24 @@ func (e *Etcd) open(ctx context.Context) error {
 		return err
 	}
 	e.defragment(defragmentBytes)
+	e.idle = background(func(ctx context.Context) { e.tend(ctx, defragmentInterval, defragmentBytes) })
 	e.client = newClient(v3client.New(e.server))
 	e.client.Kubernetes = guarded{e.client.Kubernetes, e.space}
 	return nil
+}
+
+// background runs f until the function that it returns is called, which waits for f.
+func background(f func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 func lockDirectory(dir string) (*os.File, error) {
@@ -221,6 +237,7 @@ func (e *Etcd) Ping(ctx context.Context) error {
 
 // Close stops etcd. What was acknowledged is on disk already.
 func (e *Etcd) Close() error {
+	e.idle()
 	e.once.Do(func() {
 		if !e.fatal.has() {
 			e.server.HardStop()

@@ -52,11 +52,33 @@ type space struct {
 }
 
 func newSpace(dir string, size func() int64) (*space, error) {
+	f, err := openDatabase(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &space{dir: dir, database: f, size: size}, nil
+}
+
+func openDatabase(dir string) (*os.File, error) {
 	f, err := os.OpenFile(databasePath(dir), os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open etcd database: %w", err)
 	}
-	return &space{dir: dir, database: f, size: size}, nil
+	return f, nil
+}
+
+// replaced holds writes back while replace puts another file in the place of the database.
+func (s *space) replaced(replace func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	replaceErr := replace()
+	f, err := openDatabase(s.dir)
+	if err != nil {
+		return errors.Join(replaceErr, err)
+	}
+	err = s.database.Close()
+	s.database, s.allocated, s.committed = f, 0, 0
+	return errors.Join(replaceErr, err)
 }
 
 func databasePath(dir string) string { return filepath.Join(dir, "data", "member", "snap", "db") }
@@ -141,7 +163,11 @@ func full(dir string, have, need int64) error {
 	}}
 }
 
-func (s *space) close() error { return s.database.Close() }
+func (s *space) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.database.Close()
+}
 
 // guarded asks for room before each write.
 type guarded struct {

@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
@@ -39,6 +41,8 @@ type Config struct {
 	// Scheme and Codecs encode what is stored.
 	Scheme *runtime.Scheme
 	Codecs serializer.CodecFactory
+	// CompactInterval is how often what is older than that is removed from etcd; 0 is etcd's usual five minutes.
+	CompactInterval time.Duration
 }
 
 // Store opens the storage of each resource.
@@ -65,7 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	feature.DefaultFeatureSupportChecker.CheckClient(context.WithoutCancel(ctx), probe{etcd.client.Client}, apistorage.RequestWatchProgress)
-	compactor := etcd3.NewCompactor(etcd.client.Client, storagebackend.DefaultCompactInterval, clock.RealClock{}, nil)
+	compactor := etcd3.NewCompactor(etcd.client.Client, cmp.Or(cfg.CompactInterval, storagebackend.DefaultCompactInterval), clock.RealClock{}, nil)
 	ended := s.stop
 	s.etcd, s.compactor, s.stop = etcd, compactor, func() {
 		compactor.Stop()
