@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/cri/cdi"
 	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/network"
 )
@@ -27,8 +28,11 @@ type Config struct {
 	InstanceID string
 	// PodCIDRs are the Pods' networks, one per IP family. Two runtimes must not share them.
 	PodCIDRs []string
-	// CNIConfDir and CNIBinDir are CNI's; with the first set, CNI takes the place of the built-in bridge.
-	CNIConfDir, CNIBinDir string
+	// CNIConfDir and CNIBinDirs are CNI's; with the first set, CNI takes the place of the built-in bridge: always, or
+	// with CNIAutomatic only if a configuration that works is there at the start.
+	CNIConfDir   string
+	CNIBinDirs   []string
+	CNIAutomatic bool
 	// RegistryConfigDir holds a directory per registry with a hosts.toml.
 	RegistryConfigDir string
 	// CgroupRoot is the instance's cgroup, absolute within each hierarchy; empty is /mayfly-<InstanceID>.
@@ -37,6 +41,8 @@ type Config struct {
 	Monitor []byte
 	// RuntimeHandlers are OCI runtimes, such as runc, by the name of the runtime handler that chooses them.
 	RuntimeHandlers map[string]string
+	// CDIDirs hold descriptions of devices by the Container Device Interface; empty is /etc/cdi and /var/run/cdi.
+	CDIDirs []string
 	// Version is what the runtime says its version is.
 	Version string
 
@@ -49,6 +55,9 @@ func (c Config) complete() Config {
 		c.CgroupRoot = "/mayfly-" + c.InstanceID
 	}
 	c.CgroupRoot = strings.TrimRight(c.CgroupRoot, "/")
+	if len(c.CDIDirs) == 0 {
+		c.CDIDirs = cdi.DefaultDirs()
+	}
 	if c.Version == "" {
 		c.Version = "0.1.0"
 	}
@@ -63,6 +72,6 @@ func (c Config) network() network.Config {
 	return network.Config{
 		Bridge: "mf-" + c.InstanceID[:min(len(c.InstanceID), 6)], Table: "mayfly-" + c.InstanceID,
 		PodCIDRs: c.PodCIDRs, StateDir: filepath.Join(c.RootDir, "network"),
-		CNIConfDir: c.CNIConfDir, CNIBinDir: c.CNIBinDir, TakeDown: c.takeDown,
+		CNIConfDir: c.CNIConfDir, CNIBinDirs: c.CNIBinDirs, CNIAutomatic: c.CNIAutomatic, TakeDown: c.takeDown,
 	}
 }

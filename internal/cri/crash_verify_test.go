@@ -1,9 +1,13 @@
 package cri
 
 import (
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -14,74 +18,154 @@ type seen struct {
 	known      map[string]bool // IDs that a client knows
 }
 
-// verifyAll compares what a runtime tells with what the clients were told, who take its word where they are in doubt.
-func verifyAll(f *fixture, r *process, clients []*crashClient) {
-	f.Helper()
-	s := seen{pods: map[string]*runtimev1.PodSandbox{}, containers: map[string]*runtimev1.Container{}, known: map[string]bool{}}
-	pods, err := r.ListPodSandbox(f.Context(), &runtimev1.ListPodSandboxRequest{})
-	if err != nil {
-		f.Fatal(err)
+// verify compares what the runtime tells with what the clients were told, who take its word where they are in doubt.
+func (c *crash) verify(d *death) {
+	c.Helper()
+	if d.doomed != "" {
+		c.settled(func() []string { return c.unaware(d) })
 	}
-	for _, p := range pods.GetItems() {
-		if s.pods[p.GetMetadata().GetName()] != nil {
-			f.Errorf("sandbox %s is there twice", p.GetMetadata().GetName())
-		}
-		s.pods[p.GetMetadata().GetName()] = p
+	s := c.look()
+	if d.kind == diskForgets {
+		c.dropStrangers(s)
 	}
-	containers, err := r.ListContainers(f.Context(), &runtimev1.ListContainersRequest{})
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, one := range containers.GetContainers() {
-		if s.containers[one.GetMetadata().GetName()] != nil {
-			f.Errorf("container %s is there twice", one.GetMetadata().GetName())
-		}
-		s.containers[one.GetMetadata().GetName()] = one
-	}
-	for _, c := range clients {
-		c.verify(r, &s)
+	for _, client := range c.clients {
+		client.verify(s, d)
 	}
 	for name, p := range s.pods {
 		if !s.known[p.GetId()] {
-			f.Errorf("sandbox %s is nobody's", name)
+			c.Errorf("sandbox %s is nobody's", name)
 		}
 	}
 	for name, one := range s.containers {
 		if !s.known[one.GetId()] {
-			f.Errorf("container %s is nobody's", name)
+			c.Errorf("container %s is nobody's", name)
 		}
+	}
+	c.settled(func() []string { return c.orphans(s) })
+	if c.Failed() {
+		c.Logf("after the death of: %s %s", d.kind, d.doomed)
 	}
 }
 
-func (c *crashClient) verify(r *process, s *seen) {
+// settled waits for what the runtime and the kernel do behind an answer.
+func (c *crash) settled(look func() []string) {
 	c.Helper()
-	for _, pod := range c.pods {
-		c.verifyPod(s, pod)
-		for _, one := range pod.containers {
-			c.verifyContainer(r, s, pod, one)
-		}
-		c.forget(pod)
+	wrong := look()
+	for deadline := time.Now().Add(20 * time.Second); len(wrong) > 0 && time.Now().Before(deadline); wrong = look() {
+		time.Sleep(5 * time.Millisecond)
 	}
-	c.forget(nil)
-	for _, id := range c.gone {
-		c.vanished(id)
+	if len(wrong) > 0 {
+		c.Errorf("this stays as it is:\n%s", strings.Join(wrong, "\n"))
 	}
-	c.gone = nil
 }
 
-func (c *crashClient) verifyPod(s *seen, pod *crashPod) {
+func (c *crash) look() *seen {
+	c.Helper()
+	s := &seen{pods: map[string]*runtimev1.PodSandbox{}, containers: map[string]*runtimev1.Container{}, known: map[string]bool{}}
+	pods, err := c.runtime.ListPodSandbox(c.Context(), &runtimev1.ListPodSandboxRequest{})
+	if err != nil {
+		c.Fatal(err)
+	}
+	for _, p := range pods.GetItems() {
+		if s.pods[p.GetMetadata().GetName()] != nil {
+			c.Errorf("sandbox %s is there twice", p.GetMetadata().GetName())
+		}
+		s.pods[p.GetMetadata().GetName()] = p
+	}
+	containers, err := c.runtime.ListContainers(c.Context(), &runtimev1.ListContainersRequest{})
+	if err != nil {
+		c.Fatal(err)
+	}
+	for _, one := range containers.GetContainers() {
+		if s.containers[one.GetMetadata().GetName()] != nil {
+			c.Errorf("container %s is there twice", one.GetMetadata().GetName())
+		}
+		s.containers[one.GetMetadata().GetName()] = one
+	}
+	return s
+}
+
+// unaware lists what the runtime still takes to be alive.
+func (c *crash) unaware(d *death) []string {
+	c.Helper()
+	var wrong []string
+	s := c.look()
+	for name, pod := range s.pods {
+		if d.kills(pod.GetId()) && pod.GetState() == runtimev1.PodSandboxState_SANDBOX_READY {
+			wrong = append(wrong, "sandbox "+name+" is ready")
+		}
+	}
+	for name, one := range s.containers {
+		if d.kills(one.GetPodSandboxId()) && one.GetState() == runtimev1.ContainerState_CONTAINER_RUNNING {
+			wrong = append(wrong, "container "+name+" is running")
+		}
+	}
+	return wrong
+}
+
+// dropStrangers removes what a disk has brought back, and containers whose sandbox it has forgotten.
+func (c *crash) dropStrangers(s *seen) {
+	c.Helper()
+	pods, containers := map[string]bool{}, map[string]bool{}
+	for _, client := range c.clients {
+		for _, pod := range client.pods {
+			pods[pod.name] = true
+			for _, one := range pod.containers {
+				containers[one.name] = s.pods[pod.name] != nil
+			}
+		}
+	}
+	for name, one := range s.containers {
+		if containers[name] {
+			continue
+		}
+		if _, err := c.runtime.RemoveContainer(c.Context(), &runtimev1.RemoveContainerRequest{ContainerId: one.GetId()}); err != nil {
+			c.Errorf("container %s, which the disk has brought back: %v", name, err)
+		}
+		delete(s.containers, name)
+	}
+	for name, pod := range s.pods {
+		if pods[name] {
+			continue
+		}
+		if _, err := c.runtime.RemovePodSandbox(c.Context(), &runtimev1.RemovePodSandboxRequest{PodSandboxId: pod.GetId()}); err != nil {
+			c.Errorf("sandbox %s, which the disk has brought back: %v", name, err)
+		}
+		delete(s.pods, name)
+	}
+}
+
+func (c *crashClient) verify(s *seen, d *death) {
+	c.Helper()
+	for _, f := range c.failures { // a sandbox whose making failed has no ID
+		if d.doomed == "" || f.pod.id != "" && !d.kills(f.pod.id) || status.Code(f.err) == codes.DeadlineExceeded {
+			c.Errorf("%s: %+v in %s %+v: %v", d.kind, f.what, f.pod.handler, f.pod.crashContainer, f.err)
+		}
+	}
+	c.failures = nil
+	for _, pod := range c.pods {
+		c.verifyPod(s, d, pod)
+		for _, one := range pod.containers {
+			c.verifyContainer(s, d, pod, one)
+		}
+	}
+	c.forget()
+}
+
+func (c *crashClient) verifyPod(s *seen, d *death, pod *crashPod) {
 	c.Helper()
 	found := s.pods[pod.name]
 	ready := found.GetState() == runtimev1.PodSandboxState_SANDBOX_READY
+	ending := pod.told == stopped || pod.doubt == stopped || pod.doubt == removed
 	switch {
-	case found == nil && (pod.doubt == removed || pod.doubt == made):
+	case found == nil && (pod.doubt == removed || pod.doubt == made || d.kind == diskForgets):
 		pod.told = removed
 	case found == nil:
 		c.Errorf("sandbox %s is lost: %+v", pod.name, pod.crashContainer)
 		pod.told = removed
 	case pod.id != "" && found.GetId() != pod.id:
 		c.Errorf("sandbox %s is another: %s", pod.name, found.GetId())
-	case pod.told == made && pod.doubt == nothing && !ready, pod.told == stopped && ready:
+	case ready && (pod.told == stopped || d.kills(found.GetId())), !ready && pod.told == made && pod.doubt == nothing && !d.kills(pod.id):
 		c.Errorf("sandbox %s is %v: %+v", pod.name, found.GetState(), pod.crashContainer)
 	case ready:
 		pod.told = made
@@ -92,23 +176,23 @@ func (c *crashClient) verifyPod(s *seen, pod *crashPod) {
 		pod.id = found.GetId()
 		s.known[pod.id] = true
 	}
-	// A Pod that was being stopped or removed takes its containers with it, one after the other.
+	// A Pod that is stopped or removed takes its containers with it, one after the other.
 	for _, one := range pod.containers {
-		if pod.doubt == removed || pod.doubt == stopped || pod.told != made {
+		if ending {
+			one.doubt = max(pod.doubt, stopped)
+		}
+		if pod.told == removed {
 			one.doubt = removed
-			if pod.told == made || pod.told == stopped {
-				one.doubt = max(pod.doubt, stopped)
-			}
 		}
 	}
 	pod.doubt = nothing
 }
 
-func (c *crashClient) verifyContainer(r *process, s *seen, pod *crashPod, one *crashContainer) {
+func (c *crashClient) verifyContainer(s *seen, d *death, pod *crashPod, one *crashContainer) {
 	c.Helper()
 	found := s.containers[one.name]
 	if found == nil {
-		if one.doubt != removed && one.doubt != made {
+		if one.doubt != removed && one.doubt != made && d.kind != diskForgets {
 			c.Errorf("container %s is lost: %+v in %+v", one.name, *one, pod.crashContainer)
 		}
 		one.told, one.doubt = removed, nothing
@@ -122,41 +206,63 @@ func (c *crashClient) verifyContainer(r *process, s *seen, pod *crashPod, one *c
 	now := map[runtimev1.ContainerState]told{
 		runtimev1.ContainerState_CONTAINER_CREATED: made, runtimev1.ContainerState_CONTAINER_RUNNING: running, runtimev1.ContainerState_CONTAINER_EXITED: stopped,
 	}[found.GetState()]
-	if now != one.told && (now < one.told || now > max(one.doubt, one.told)) && !(one.doubt == running && one.told == made && now == stopped) {
+	if d.kind != diskForgets && !one.canBe(now, d.kills(pod.id)) || now == running && d.kills(pod.id) {
 		c.Errorf("container %s is %v: %+v in %+v", one.name, found.GetState(), *one, pod.crashContainer)
 	}
-	c.verifyRuns(r, one, now)
+	if one.told == running && one.doubt < stopped && now == stopped {
+		c.verifyEnd(d, one)
+	}
+	c.verifyRuns(d, one, now)
 	one.told, one.doubt = now, nothing
 }
 
-// verifyRuns: one that was never started has never run, one that runs has once, and takes commands.
-func (c *crashClient) verifyRuns(r *process, one *crashContainer, now told) {
-	c.Helper()
-	if now == running {
-		if _, err := r.ExecSync(c.Context(), &runtimev1.ExecSyncRequest{ContainerId: one.id, Cmd: []string{"true"}, Timeout: 30}); err != nil {
-			c.Errorf("container %s: %v", one.name, err)
-		}
-		for deadline := time.Now().Add(20 * time.Second); c.ran(one) == 0 && time.Now().Before(deadline); {
-			time.Sleep(10 * time.Millisecond)
-		}
+// canBe tells whether a container can be what it is now, from what a client was told; dead says that its monitor is.
+func (one *crashContainer) canBe(now told, dead bool) bool {
+	reach := max(one.told, one.doubt)
+	if reach == running && (dead || one.told == made) { // it ran, or its start failed
+		reach = stopped
 	}
-	if n := c.ran(one); n > 1 || now == made && n != 0 || now == running && n != 1 {
-		c.Errorf("container %s ran %d times: %+v", one.name, n, *one)
+	least := one.told
+	if dead && least == running {
+		least = stopped
+	}
+	return least <= now && now <= reach
+}
+
+// verifyEnd: nobody saw the end of a container that died with its monitor.
+func (c *crashClient) verifyEnd(d *death, one *crashContainer) {
+	c.Helper()
+	answer, err := c.runtime.ContainerStatus(c.Context(), &runtimev1.ContainerStatusRequest{ContainerId: one.id})
+	if err != nil {
+		c.Error(err)
+		return
+	}
+	end := answer.GetStatus()
+	lost := end.GetReason() == "Lost" && end.GetExitCode() == 255 && end.GetMessage() != ""
+	killed := end.GetReason() == "Error" && end.GetExitCode() == 137 // with the pause process, whose monitor saw it
+	if !lost && (!killed || d.power()) || end.GetFinishedAt() < end.GetStartedAt() {
+		c.Errorf("end of container %s: %v", one.name, end)
 	}
 }
 
-// vanished looks for what is left of a removed sandbox or container.
-func (c *crashClient) vanished(id string) {
+// verifyRuns: one that was never started has never run, one that runs has once, and takes commands.
+func (c *crashClient) verifyRuns(d *death, one *crashContainer, now told) {
 	c.Helper()
-	if id == "" {
-		return
-	}
-	for _, pattern := range []string{
-		c.cfg.RootDir + "/*/" + id, c.cfg.RootDir + "/state/*/" + id + ".json", c.cfg.RunDir + "/*/" + id + "*",
-		"/sys/fs/cgroup/*/mayfly-" + c.cfg.InstanceID + "/" + id, "/sys/fs/cgroup/*/mayfly-" + c.cfg.InstanceID + "/*/" + id,
-	} {
-		if left, err := filepath.Glob(pattern); err != nil || len(left) > 0 {
-			c.Errorf("left of %s: %v, %v", id, left, err)
+	if now == running {
+		if _, err := c.runtime.ExecSync(c.Context(), &runtimev1.ExecSyncRequest{ContainerId: one.id, Cmd: []string{"true"}, Timeout: 30}); err != nil {
+			c.Errorf("container %s: %v", one.name, err)
 		}
+		c.settled(func() []string {
+			if c.ran(one) == 0 {
+				return []string{"container " + one.name + " has not run"}
+			}
+			return nil
+		})
+	}
+	if n := c.ran(one); n > 1 || now == made && n != 0 && d.kind != diskForgets || now == running && n != 1 {
+		c.Errorf("container %s ran %d times: %+v", one.name, n, *one)
+	}
+	if now == made { // else the disk has forgotten its start
+		_ = os.Remove(filepath.Join(c.count, one.name))
 	}
 }

@@ -1,6 +1,8 @@
 package cri
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -124,4 +126,43 @@ func TestLabelsAreRefused(t *testing.T) {
 func hostCapabilities(t *testing.T) string {
 	t.Helper()
 	return capabilitySet(t, "/proc/self/status", "CapBnd:")
+}
+
+// TestCDIDevices: a device that a file of the host describes is there with all that belongs to it, whichever way it is asked
+// for; one that no file describes, or that needs what launch programs cannot do, is refused before there is a container.
+func TestCDIDevices(t *testing.T) {
+	dir := t.TempDir()
+	hostDevice(t, filepath.Join(dir, "node"))
+	description := fmt.Sprintf(`{"cdiVersion": "0.6.0", "kind": "example.com/net", "devices": [
+		{"name": "tun", "containerEdits": {
+			"env": ["TUN=yes"], "deviceNodes": [{"path": "/dev/mine", "hostPath": "%[1]s/node", "permissions": "rw"}],
+			"mounts": [{"hostPath": "%[1]s", "containerPath": "/opt/vendor", "options": ["ro", "nosuid", "bind"]}]}},
+		{"name": "hooked", "containerEdits": {"hooks": [{"hookName": "createContainer", "path": "/bin/true"}]}}]}`, dir)
+	if err := os.WriteFile(filepath.Join(dir, "net.json"), []byte(description), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t, func(c *Config) { c.CDIDirs = []string{dir} })
+	pod, config := f.pod("web")
+	for name, ask := range map[string]func(*runtimev1.ContainerConfig){
+		"field": func(c *runtimev1.ContainerConfig) {
+			c.CDIDevices = []*runtimev1.CDIDevice{{Name: "example.com/net=tun"}}
+		},
+		"annotation": func(c *runtimev1.ContainerConfig) {
+			c.Annotations = map[string]string{"cdi.k8s.io/x": "example.com/net=tun"}
+		},
+	} {
+		id := f.run(pod, config, name, ask)
+		script := `: <>/dev/mine && stat -c '%t:%T' /dev/mine && echo $TUN && ls /opt/vendor && ! touch /opt/vendor/x 2>/dev/null`
+		answer, err := f.ExecSync(t.Context(), &runtimev1.ExecSyncRequest{ContainerId: id, Cmd: []string{"sh", "-c", script}, Timeout: 20})
+		if want := "a:c8\nyes\nnet.json\nnode\n"; err != nil || answer.GetExitCode() != 0 || string(answer.GetStdout()) != want {
+			t.Errorf("%s: %q, %q, %v", name, answer.GetStdout(), answer.GetStderr(), err)
+		}
+	}
+	for device, want := range map[string]string{"example.com/net=none": "not described", "example.com/net=hooked": "hooks: not supported"} {
+		asked := sleeper("refused", func(c *runtimev1.ContainerConfig) { c.CDIDevices = []*runtimev1.CDIDevice{{Name: device}} })
+		_, err := f.CreateContainer(t.Context(), &runtimev1.CreateContainerRequest{PodSandboxId: pod, Config: asked, SandboxConfig: config})
+		if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", device, err)
+		}
+	}
 }

@@ -4,6 +4,7 @@
 //	sandbox/    what the containers of a Pod share: namespaces, files, the monitor
 //	container/  create, start, stop, find again, remove, exec
 //	spec/       a CRI container → an OCI runtime specification
+//	cdi/        devices by name
 //	stream/     the server behind exec, attach and port-forward
 //	state/      what is remembered on disk
 //	image/      images, and the CRI's ImageService

@@ -6,9 +6,12 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -58,12 +61,11 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var id [4]byte
-	rand.Read(id[:])
+	id := freeInstance(t)
 	root := t.TempDir()
 	f := &fixture{TB: t, logs: filepath.Join(root, "logs"), cfg: Config{
 		RootDir: filepath.Join(root, "root"), RunDir: filepath.Join(root, "run"), Socket: filepath.Join(root, "cri.sock"),
-		InstanceID: hex.EncodeToString(id[:]), PodCIDRs: []string{fmt.Sprintf("198.%d.%d.0/24", 18+id[0]%2, id[1])},
+		InstanceID: hex.EncodeToString(id[:]), PodCIDRs: []string{networkOf(id)},
 		Monitor: monitor,
 	}}
 	for _, c := range change {
@@ -80,6 +82,29 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	}
 	return f
 }
+
+// freeInstance makes up an instance whose network no other has, as far as one can see.
+func freeInstance(t testing.TB) (id [4]byte) {
+	t.Helper()
+	for range 100 {
+		rand.Read(id[:])
+		network := netip.MustParsePrefix(networkOf(id))
+		addresses, err := net.InterfaceAddrs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(addresses, func(a net.Addr) bool {
+			other, err := netip.ParsePrefix(a.String())
+			return err == nil && network.Overlaps(other)
+		}) {
+			return id
+		}
+	}
+	t.Fatal("no free network in 198.18.0.0/15: remove the bridges of tests that were killed")
+	return id
+}
+
+func networkOf(id [4]byte) string { return fmt.Sprintf("198.%d.%d.0/24", 18+id[0]%2, id[1]) }
 
 // start runs a server on the fixture's directories.
 func (f *fixture) start() {
@@ -168,9 +193,8 @@ func shell(script string) func(*runtimev1.ContainerConfig) {
 	return func(c *runtimev1.ContainerConfig) { c.Command, c.Args = []string{"sh", "-c"}, []string{script} }
 }
 
-// create makes a container of busybox that sleeps.
-func (f *fixture) create(pod string, config *runtimev1.PodSandboxConfig, name string, change ...func(*runtimev1.ContainerConfig)) string {
-	f.Helper()
+// sleeper is a container of busybox that sleeps.
+func sleeper(name string, change ...func(*runtimev1.ContainerConfig)) *runtimev1.ContainerConfig {
 	c := &runtimev1.ContainerConfig{
 		Metadata: &runtimev1.ContainerMetadata{Name: name}, Image: &runtimev1.ImageSpec{Image: busybox},
 		Command: []string{"sleep", "1000"}, LogPath: name + ".log", Labels: map[string]string{"container": name},
@@ -181,7 +205,12 @@ func (f *fixture) create(pod string, config *runtimev1.PodSandboxConfig, name st
 	for _, ch := range change {
 		ch(c)
 	}
-	answer, err := f.CreateContainer(f.Context(), &runtimev1.CreateContainerRequest{PodSandboxId: pod, Config: c, SandboxConfig: config})
+	return c
+}
+
+func (f *fixture) create(pod string, config *runtimev1.PodSandboxConfig, name string, change ...func(*runtimev1.ContainerConfig)) string {
+	f.Helper()
+	answer, err := f.CreateContainer(f.Context(), &runtimev1.CreateContainerRequest{PodSandboxId: pod, Config: sleeper(name, change...), SandboxConfig: config})
 	if err != nil {
 		f.Fatal(err)
 	}

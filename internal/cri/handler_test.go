@@ -20,10 +20,7 @@ import (
 func eachHandler(t *testing.T, test func(t *testing.T, f *fixture, pod string, config *runtimev1.PodSandboxConfig)) {
 	for _, name := range []string{"runc", "crun"} {
 		t.Run(name, func(t *testing.T) {
-			path, err := exec.LookPath(name)
-			if err != nil {
-				t.Fatalf("%v: run hack/tools.sh, or apt-get install %s", err, name)
-			}
+			path := lookPath(t, name)
 			if name == "crun" {
 				path = withoutHybrid(t, path)
 			}
@@ -38,6 +35,15 @@ func eachHandler(t *testing.T, test func(t *testing.T, f *fixture, pod string, c
 			test(t, f, pod.GetPodSandboxId(), config)
 		})
 	}
+}
+
+func lookPath(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%v: run hack/tools.sh, or apt-get install %s", err, name)
+	}
+	return path
 }
 
 // withoutHybrid wraps crun, which runs on no machine whose cgroup v2 holds controllers beside those of v1: it is shown

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,14 +12,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// runtimeConfig names the file that makes this program a runtime, to be killed, in place of the tests.
-const runtimeConfig = "MAYFLY_TEST_RUNTIME_CONFIG"
+// runtimeConfig names the file that makes this program a runtime, to be killed, in place of the tests. The monitor is
+// beside it: as text in the file it would take longer to read than everything else takes.
+const (
+	runtimeConfig  = "MAYFLY_TEST_RUNTIME_CONFIG"
+	runtimeMonitor = "podmonitor"
+)
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(runtimeConfig); path != "" {
@@ -38,6 +44,11 @@ func serveRuntime(path string) error {
 	if err := json.Unmarshal(content, &cfg); err != nil {
 		return err
 	}
+	if cfg.Monitor, err = os.ReadFile(filepath.Join(filepath.Dir(path), runtimeMonitor)); err != nil {
+		return err
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
+	logrus.SetLevel(logrus.ErrorLevel)
 	server, err := New(context.Background(), cfg)
 	if err != nil {
 		return err
@@ -55,14 +66,7 @@ type process struct {
 // spawn starts a runtime; the fixture's own must not run.
 func (f *fixture) spawn() *process {
 	f.Helper()
-	path := filepath.Join(filepath.Dir(f.cfg.Socket), "config.json")
-	content, err := json.Marshal(f.cfg)
-	if err == nil {
-		err = os.WriteFile(path, content, 0o600)
-	}
-	if err != nil {
-		f.Fatal(err)
-	}
+	path := f.describe()
 	os.Remove(f.cfg.Socket) // so that nobody takes the dead one's for the new one's
 	quick := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1.2, MaxDelay: 50 * time.Millisecond}, MinConnectTimeout: time.Second}
 	p := &process{cmd: exec.Command("/proc/self/exe")}
@@ -72,6 +76,7 @@ func (f *fixture) spawn() *process {
 	if err := p.cmd.Start(); err != nil {
 		f.Fatal(err)
 	}
+	var err error
 	if p.conn, err = grpc.NewClient("unix://"+f.cfg.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(quick)); err != nil {
 		f.Fatal(err)
 	}
@@ -83,6 +88,28 @@ func (f *fixture) spawn() *process {
 		f.Fatal(err)
 	}
 	return p
+}
+
+// describe writes down what a runtime on the fixture's directories needs to know.
+func (f *fixture) describe() string {
+	f.Helper()
+	path := filepath.Join(filepath.Dir(f.cfg.Socket), "config.json")
+	if exists(path) {
+		return path
+	}
+	cfg := f.cfg
+	cfg.Monitor = nil
+	content, err := json.Marshal(cfg)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(filepath.Dir(path), runtimeMonitor), f.cfg.Monitor, 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(path, content, 0o600)
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
+	return path
 }
 
 // kill leaves the runtime no time for anything.

@@ -121,7 +121,8 @@ func (s *Server) assemble(images container.Images, network sandbox.Network) (err
 		return err
 	}
 	s.containers, err = container.New(container.Config{
-		RootDir: s.cfg.RootDir, Cgroups: s.cgroups, Images: images, Sandboxes: s.sandboxes, Handlers: s.handlers, Notify: s.notify,
+		RootDir: s.cfg.RootDir, Cgroups: s.cgroups, Images: images, Sandboxes: s.sandboxes, Handlers: s.handlers,
+		CDIDirs: s.cfg.CDIDirs, Notify: s.notify,
 	})
 	if err != nil {
 		return err

@@ -15,11 +15,13 @@ import (
 	"google.golang.org/protobuf/proto"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/mayfly-run/mayfly/internal/cri/cdi"
 	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/log"
 	"github.com/mayfly-run/mayfly/internal/cri/sandbox"
 	"github.com/mayfly-run/mayfly/internal/cri/spec"
 	"github.com/mayfly-run/mayfly/internal/cri/state"
+	"github.com/mayfly-run/mayfly/internal/launch/compile"
 )
 
 // Create makes a container, ready to be started. After an error nothing is left of it.
@@ -46,6 +48,10 @@ func (s *Service) Create(ctx context.Context, id string, box *sandbox.Sandbox, c
 	group, err := s.cfg.Cgroups.Group(c.record.Cgroup)
 	if err != nil {
 		return nil, err
+	}
+	// First of all, for by its directory the next runtime finds what this one leaves half-made.
+	if err := os.Mkdir(s.dir(id), 0o755); err != nil {
+		return nil, fmt.Errorf("make container directory: %w", err)
 	}
 	c.group = begin(group)
 	if err := s.prepare(ctx, c, box); err != nil {
@@ -74,8 +80,8 @@ func (s *Service) prepare(ctx context.Context, c *Container, box *sandbox.Sandbo
 		return err
 	}
 	dir := s.dir(c.ID)
-	for _, d := range []string{dir, filepath.Join(dir, "upper"), filepath.Join(dir, "work")} {
-		if err := os.Mkdir(d, 0o755); err != nil {
+	for _, name := range []string{"upper", "work"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			return fmt.Errorf("make container directory: %w", err)
 		}
 	}
@@ -118,13 +124,29 @@ func (s *Service) specify(c *Container, box *sandbox.Sandbox, img image.Image, v
 		return err
 	}
 	built.Root.Path = s.rootfs()
-	if c.record.Handler != "" {
-		if err := s.adapt(c, built); err != nil {
-			return err
-		}
+	devices, err := cdi.Asked(c.record.Config.Message)
+	if err != nil {
+		return err
+	}
+	if err := cdi.Inject(built, s.cfg.CDIDirs, devices); err != nil {
+		return err
+	}
+	if err := s.fit(c, built); err != nil {
+		return err
 	}
 	c.spec, c.record.User.Message = built, user
 	return s.keepSpec(c.ID, built)
+}
+
+// fit makes a specification one for who is to run it, or says what that cannot do.
+func (s *Service) fit(c *Container, built *specs.Spec) error {
+	if c.record.Handler != "" {
+		return s.adapt(c, built)
+	}
+	if err := compile.Check(built); err != nil {
+		return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	return nil
 }
 
 // keepSpec writes the specification for a later life of the runtime, and for people.

@@ -38,7 +38,7 @@ func (s *Service) Recover(ctx context.Context, found []sandbox.Found) error {
 	for _, c := range s.All() {
 		s.settle(ctx, c, bySandbox[c.SandboxID()])
 	}
-	return errors.Join(append(errs, s.sweep())...)
+	return errors.Join(append(errs, s.sweep(ctx))...)
 }
 
 // pin keeps the images of a container on disk, as they were before.
@@ -113,11 +113,10 @@ func (s *Service) killUnknown(ctx context.Context, f sandbox.Found) error {
 	return errors.Join(errs...)
 }
 
-// sweep removes directories that Create left half-made or Remove half-removed. Those of records that were set aside
-// stay: their content may be all that is left of somebody's work.
-func (s *Service) sweep() error {
-	root := filepath.Join(s.cfg.RootDir, "containers")
-	entries, err := os.ReadDir(root)
+// sweep removes what Create left half-made or Remove half-removed, which it knows by its directory. That of records that
+// were set aside stays: its content may be all that is left of somebody's work.
+func (s *Service) sweep(ctx context.Context) error {
+	entries, err := os.ReadDir(s.dir(""))
 	if err != nil {
 		return fmt.Errorf("list container directories: %w", err)
 	}
@@ -127,11 +126,24 @@ func (s *Service) sweep() error {
 		if _, err := s.Get(id); err == nil || s.store.Quarantined(id) {
 			continue
 		}
-		volumes, _ := filepath.Glob(filepath.Join(root, id, "volumes", "*"))
+		volumes, _ := filepath.Glob(filepath.Join(s.dir(id), "volumes", "*"))
 		for _, path := range volumes {
 			errs = append(errs, unmount(path))
 		}
-		errs = append(errs, removeTree(s.dir(id)))
+		errs = append(errs, s.sweepCgroup(ctx, id), removeTree(s.dir(id)))
+	}
+	return errors.Join(errs...)
+}
+
+// sweepCgroup removes the cgroup of a container without a record, which may be of any sandbox.
+func (s *Service) sweepCgroup(ctx context.Context, id string) error {
+	var errs []error
+	for _, box := range s.cfg.Sandboxes.All() {
+		group, err := s.cfg.Cgroups.Group(box.CgroupParent() + "/" + id)
+		if err == nil {
+			err = group.Remove(ctx)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

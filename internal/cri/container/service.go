@@ -34,6 +34,8 @@ type Config struct {
 	Sandboxes *sandbox.Service
 	// Handlers are the OCI runtimes that take the place of launch programs, by the name of the runtime handler.
 	Handlers map[string]*oci.Runtime
+	// CDIDirs hold descriptions of devices, see package cdi.
+	CDIDirs []string
 	// Notify hears of every change of a container's life, in order for one container. It must not block.
 	Notify func(kind runtimev1.ContainerEventType, c *Container)
 }

@@ -188,54 +188,80 @@ func uplinkMTU() int {
 
 // connect makes the veth pair, one end in the namespace, and configures both.
 func (b *bridge) connect(rec *record, path string) error {
-	ns, err := netns.GetFromPath(path)
+	in, err := enter(path)
 	if err != nil {
-		return fmt.Errorf("open network namespace %s: %w", path, err)
+		return err
 	}
-	defer ns.Close()
-	inside, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
-	if err != nil {
-		return fmt.Errorf("enter network namespace %s: %w", path, err)
-	}
-	defer inside.Close()
+	defer in.Close()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU, attrs.MasterIndex, attrs.Flags = rec.Link, b.mtu, b.index, net.FlagUp
 	pair := netlink.NewVeth(attrs)
-	pair.PeerName, pair.PeerMTU, pair.PeerNamespace = podLink, uint32(b.mtu), netlink.NsFd(int(ns))
+	pair.PeerName, pair.PeerMTU, pair.PeerNamespace = podLink, uint32(b.mtu), netlink.NsFd(int(in.ns))
 	if err := netlink.LinkAdd(pair); err != nil {
 		return fmt.Errorf("create interface %s: %w", rec.Link, err)
 	}
 	if err := netlink.LinkSetHairpin(pair, true); err != nil {
 		return fmt.Errorf("let %s talk to itself: %w", rec.Link, err)
 	}
-	return b.configure(inside, rec)
+	return b.configure(in, pair, rec)
 }
 
-// configure sets up the Pod's side: loopback, addresses, default routes.
-func (b *bridge) configure(inside *netlink.Handle, rec *record) error {
-	const loopbackIndex = 1
-	if err := inside.LinkSetUp(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: loopbackIndex}}); err != nil {
+// interior is a network namespace that is configured from without.
+type interior struct {
+	*netlink.Handle
+	ns netns.NsHandle
+}
+
+func enter(path string) (*interior, error) {
+	ns, err := netns.GetFromPath(path)
+	if err != nil {
+		return nil, fmt.Errorf("open network namespace %s: %w", path, err)
+	}
+	handle, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	if err != nil {
+		ns.Close()
+		return nil, fmt.Errorf("enter network namespace %s: %w", path, err)
+	}
+	return &interior{handle, ns}, nil
+}
+
+func (in *interior) Close() {
+	in.Handle.Close()
+	in.ns.Close()
+}
+
+func (in *interior) loopbackUp() error {
+	const index = 1
+	if err := in.LinkSetUp(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}); err != nil {
 		return fmt.Errorf("bring loopback up: %w", err)
 	}
-	link, err := inside.LinkByName(podLink)
+	return nil
+}
+
+// configure sets up the Pod's side: loopback, addresses, default routes; and limits both sides.
+func (b *bridge) configure(in *interior, host netlink.Link, rec *record) error {
+	if err := in.loopbackUp(); err != nil {
+		return err
+	}
+	link, err := in.LinkByName(podLink)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", podLink, err)
 	}
 	for i, ip := range rec.IPs {
-		if err := inside.AddrAdd(link, address(ip, b.prefixes[i].Bits())); err != nil {
+		if err := in.AddrAdd(link, address(ip, b.prefixes[i].Bits())); err != nil {
 			return fmt.Errorf("add address %s: %w", ip, err)
 		}
 	}
-	if err := inside.LinkSetUp(link); err != nil {
+	if err := in.LinkSetUp(link); err != nil {
 		return fmt.Errorf("bring %s up: %w", podLink, err)
 	}
 	for _, prefix := range b.prefixes {
 		route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway(prefix).AsSlice()}
-		if err := inside.RouteAdd(route); err != nil {
+		if err := in.RouteAdd(route); err != nil {
 			return fmt.Errorf("add default route by %s: %w", gateway(prefix), err)
 		}
 	}
-	return nil
+	return rec.Bandwidth.limit(in, host, link)
 }
 
 func removeLink(name string) error {

@@ -2,113 +2,156 @@ package network
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"net/netip"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+	"time"
 
-	gocni "github.com/containerd/go-cni"
+	"github.com/containerd/errdefs"
+	"github.com/containernetworking/cni/libcni"
 )
 
-// cni is the way of the host's own network plugins.
-type cni struct{ confDir, binDir string }
+const (
+	// pluginTimeout bounds all plugins of one network together, for each command.
+	pluginTimeout = time.Minute
+	// statusTimeout is for questions that clients wait for.
+	statusTimeout = 5 * time.Second
+)
 
-// wanted tells whether CNI is to connect sandboxes.
-func (c *cni) wanted() bool { return c.confDir != "" }
-
-// configured tells whether there is a CNI configuration now.
-func (c *cni) configured() bool {
-	entries, err := os.ReadDir(c.confDir)
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-		return slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(e.Name()))
-	})
+// cni is the way of the host's own network plugins. The loopback interface is not left to them.
+type cni struct {
+	confDir string
+	binDirs []string
+	timeout time.Duration
+	plugins *libcni.CNIConfig
 }
 
-// load reads the configuration: loopback and the first file by name, as the kubelet's runtimes do.
-func (c *cni) load() (gocni.CNI, error) {
-	plugins, err := gocni.New(gocni.WithMinNetworkCount(2), gocni.WithPluginConfDir(c.confDir),
-		gocni.WithPluginDir([]string{c.binDir}), gocni.WithInterfacePrefix("eth"))
-	if err != nil {
-		return nil, fmt.Errorf("open CNI: %w", err)
+// newCNI keeps what plugins answered in the state directory, for they want it back when they undo their work.
+func newCNI(cfg Config) *cni {
+	c := &cni{confDir: cfg.CNIConfDir, binDirs: cfg.CNIBinDirs, timeout: cfg.PluginTimeout}
+	if c.timeout == 0 {
+		c.timeout = pluginTimeout
 	}
-	if err := plugins.Load(gocni.WithLoNetwork, gocni.WithDefaultConf); err != nil {
-		return nil, fmt.Errorf("load CNI configuration from %s: %w", c.confDir, err)
-	}
-	return plugins, nil
+	c.plugins = libcni.NewCNIConfigWithCacheDir(c.binDirs, filepath.Join(cfg.StateDir, "cni"), &runner{})
+	return c
 }
 
+// FindCNI tells which configuration of confDir Pods would be connected by: the first by name, as with the kubelet's
+// runtimes. It is checked: every plugin must be in one of binDirs, answer, and know the configuration's version. Where
+// there is no configuration, the error is errdefs.ErrNotFound.
+func FindCNI(ctx context.Context, confDir string, binDirs []string) (file string, _ error) {
+	c := newCNI(Config{CNIConfDir: confDir, CNIBinDirs: binDirs})
+	file, list, err := c.first()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	if _, err := c.plugins.ValidateNetworkList(ctx, list); err != nil {
+		return "", fmt.Errorf("CNI configuration %s: %w", file, err)
+	}
+	return file, nil
+}
+
+// decide chooses, for once, between CNI and the built-in network, and says so.
+func (n *Network) decide(ctx context.Context) {
+	if !n.config.CNIAutomatic {
+		n.plugged = n.config.CNIConfDir != ""
+		return
+	}
+	file, err := FindCNI(ctx, n.config.CNIConfDir, n.config.CNIBinDirs)
+	switch {
+	case err == nil:
+		n.plugged = true
+		slog.InfoContext(ctx, "pods are connected by CNI, not by the built-in network", "configuration", file)
+	case !errdefs.IsNotFound(err):
+		slog.WarnContext(ctx, "pods are connected by the built-in network, for the CNI configuration does not work", "err", err)
+	}
+}
+
+// first reads the first configuration by name.
+func (c *cni) first() (file string, _ *libcni.NetworkConfigList, _ error) {
+	files, err := libcni.ConfFiles(c.confDir, []string{".conf", ".conflist", ".json"})
+	if err != nil {
+		return "", nil, fmt.Errorf("read CNI configuration: %w", err)
+	}
+	if len(files) == 0 {
+		return "", nil, fmt.Errorf("no CNI configuration in %s: %w", c.confDir, errdefs.ErrNotFound)
+	}
+	file = slices.Min(files)
+	list, err := readConf(file)
+	if err != nil {
+		return "", nil, fmt.Errorf("CNI configuration %s: %w", file, errors.Join(err, errdefs.ErrInvalidArgument))
+	}
+	return file, list, nil
+}
+
+// readConf reads a list of plugins, or the older form, which is one plugin.
+func readConf(file string) (*libcni.NetworkConfigList, error) {
+	if filepath.Ext(file) == ".conflist" {
+		return libcni.NetworkConfFromFile(file)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var head struct {
+		Name       string `json:"name"`
+		CNIVersion string `json:"cniVersion"`
+	}
+	if _, err := libcni.NetworkPluginConfFromBytes(data); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return nil, err
+	}
+	return (&conf{Name: head.Name, CNIVersion: head.CNIVersion, Plugins: []json.RawMessage{data}}).list()
+}
+
+// conf is a configuration by itself: with the plugins that CNI lets stand in files of their own.
+type conf struct {
+	Name         string            `json:"name"`
+	CNIVersion   string            `json:"cniVersion"`
+	DisableCheck bool              `json:"disableCheck,omitempty"`
+	Inlined      bool              `json:"loadOnlyInlinedPlugins"`
+	Plugins      []json.RawMessage `json:"plugins"`
+}
+
+func confOf(list *libcni.NetworkConfigList) *conf {
+	c := &conf{Name: list.Name, CNIVersion: list.CNIVersion, DisableCheck: list.DisableCheck, Inlined: true}
+	for _, p := range list.Plugins {
+		c.Plugins = append(c.Plugins, p.Bytes)
+	}
+	return c
+}
+
+func (c *conf) list() (*libcni.NetworkConfigList, error) {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	return libcni.NetworkConfFromBytes(data)
+}
+
+// status is nil when a configuration is there whose plugins are, and say that they are ready, where they can.
 func (c *cni) status() error {
-	plugins, err := c.load()
+	file, list, err := c.first()
 	if err != nil {
 		return err
 	}
-	return plugins.Status()
-}
-
-func cniOptions(pod Pod, id string, ports []PortMapping) []gocni.NamespaceOpts {
-	options := []gocni.NamespaceOpts{gocni.WithLabels(map[string]string{
-		"K8S_POD_NAMESPACE":          pod.Namespace,
-		"K8S_POD_NAME":               pod.Name,
-		"K8S_POD_INFRA_CONTAINER_ID": id,
-		"K8S_POD_UID":                pod.UID,
-		"IgnoreUnknown":              "1",
-	})}
-	var mappings []gocni.PortMapping
-	for _, p := range ports {
-		if p.HostPort != 0 {
-			mappings = append(mappings, gocni.PortMapping{
-				HostPort: int32(p.HostPort), ContainerPort: int32(p.ContainerPort), Protocol: strings.ToLower(p.Protocol), HostIP: p.HostIP,
-			})
+	for _, p := range list.Plugins {
+		if _, err := (&runner{}).FindInPath(p.Network.Type, c.binDirs); err != nil {
+			return fmt.Errorf("CNI configuration %s: %w", file, err)
 		}
 	}
-	if len(mappings) > 0 {
-		options = append(options, gocni.WithCapabilityPortMap(mappings))
+	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
+	defer cancel()
+	if err := c.plugins.GetStatusNetworkList(ctx, list); err != nil {
+		return fmt.Errorf("CNI network %s is not ready: %w", list.Name, err)
 	}
-	return options
-}
-
-func (n *Network) setupCNI(ctx context.Context, sb Sandbox) (Result, error) {
-	plugins, err := n.cni.load()
-	if err != nil {
-		return Result{}, err
-	}
-	rec := &record{Version: recordVersion, ID: sb.ID, Driver: driverCNI, Netns: sb.Netns, Pod: sb.Pod, Ports: sb.Ports}
-	if err := n.ledger.keep(rec); err != nil {
-		return Result{}, err
-	}
-	answer, err := plugins.Setup(ctx, sb.ID, sb.Netns, cniOptions(sb.Pod, sb.ID, sb.Ports)...)
-	if err != nil {
-		return Result{}, err
-	}
-	var result Result
-	main := answer.Interfaces[podLink]
-	if main == nil || len(main.IPConfigs) == 0 {
-		return Result{}, fmt.Errorf("the CNI plugins gave %s no address", podLink)
-	}
-	for _, c := range main.IPConfigs {
-		if ip, ok := netip.AddrFromSlice(c.IP); ok {
-			result.IPs = append(result.IPs, ip.Unmap())
-		}
-	}
-	withIPs := *rec
-	withIPs.IPs = result.IPs
-	return result, n.ledger.keep(&withIPs)
-}
-
-// teardownCNI undoes by the configuration of now. Where it is gone there is nothing to ask: the namespace takes
-// the interfaces along.
-func (n *Network) teardownCNI(ctx context.Context, rec *record, netns string) error {
-	if !n.cni.configured() {
-		return nil
-	}
-	plugins, err := n.cni.load()
-	if err != nil {
-		return err
-	}
-	return plugins.Remove(ctx, rec.ID, netns, cniOptions(rec.Pod, rec.ID, rec.Ports)...)
+	return nil
 }

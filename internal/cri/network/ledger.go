@@ -36,6 +36,9 @@ type record struct {
 	Netns   string        `json:"netns,omitempty"`
 	Pod     Pod           `json:"pod"`
 	Ports   []PortMapping `json:"ports,omitempty"`
+
+	Bandwidth Bandwidth `json:"bandwidth,omitzero"`
+	Conf      *conf     `json:"conf,omitempty"` // the CNI configuration that it is connected by
 }
 
 // ledger knows which sandbox has which address. Files need no fsync: after a power cut no sandbox lives either.
@@ -70,9 +73,14 @@ func openLedger(dir string, prefixes []netip.Prefix) (*ledger, error) {
 	return l, nil
 }
 
-// load takes a record in. A damaged one is set aside: Reconcile brings the addresses of living sandboxes back.
+// load takes a record in. A damaged one is set aside: Reconcile brings the addresses of living sandboxes back. An empty
+// one is what a power failure leaves of a name whose content had not reached the disk.
 func (l *ledger) load(path string) {
 	data, err := os.ReadFile(path)
+	if err == nil && len(data) == 0 {
+		os.Remove(path)
+		return
+	}
 	var rec record
 	if err == nil {
 		err = json.Unmarshal(data, &rec)
@@ -117,7 +125,7 @@ func (l *ledger) all() []*record {
 func (l *ledger) allocate(sb Sandbox, link string) (*record, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	rec := &record{Version: recordVersion, ID: sb.ID, Driver: driverBridge, Link: link, Netns: sb.Netns, Pod: sb.Pod}
+	rec := &record{Version: recordVersion, ID: sb.ID, Driver: driverBridge, Link: link, Netns: sb.Netns, Pod: sb.Pod, Bandwidth: sb.Bandwidth}
 	for _, p := range sb.Ports {
 		if p.HostPort == 0 {
 			continue

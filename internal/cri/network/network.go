@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 )
@@ -22,8 +23,13 @@ type Config struct {
 	PodCIDRs []string
 	// StateDir remembers addresses.
 	StateDir string
-	// CNIConfDir and CNIBinDir are CNI's directories. With the first set, CNI takes the bridge's place.
-	CNIConfDir, CNIBinDir string
+	// CNIConfDir and CNIBinDirs are CNI's directories. With the first set, CNI takes the bridge's place.
+	CNIConfDir string
+	CNIBinDirs []string
+	// CNIAutomatic lets CNI take the bridge's place only if a configuration that works is there when the network is made.
+	CNIAutomatic bool
+	// PluginTimeout bounds all plugins of a sandbox together; zero is a minute.
+	PluginTimeout time.Duration
 	// TakeDown leaves the host as it is until a sandbox is to be connected: what is to be taken down need not fit it.
 	TakeDown bool
 }
@@ -48,6 +54,8 @@ type Sandbox struct {
 	Netns string // path of the network namespace
 	Pod   Pod
 	Ports []PortMapping
+
+	Bandwidth Bandwidth
 }
 
 // Result is how a sandbox is connected.
@@ -68,17 +76,20 @@ type Network struct {
 	prefixes []netip.Prefix
 	ledger   *ledger
 	cni      *cni
+	// plugged says that CNI connects sandboxes.
+	plugged bool
 	// ports serializes changes of the nftables table, whose rules are found by listing.
 	ports sync.Mutex
 
 	mu        sync.Mutex
 	bridge    *bridge
 	condition error
+	abandoned []string
 }
 
 // New prepares the host: bridge, table and forwarding, none of it where CNI does the work. A network that overlaps one of the host's routes is refused before anything is changed.
 func New(ctx context.Context, cfg Config) (*Network, error) {
-	n := &Network{config: cfg, cni: &cni{confDir: cfg.CNIConfDir, binDir: cfg.CNIBinDir}}
+	n := &Network{config: cfg, cni: newCNI(cfg)}
 	for _, text := range cfg.PodCIDRs {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
@@ -90,7 +101,10 @@ func New(ctx context.Context, cfg Config) (*Network, error) {
 	if n.ledger, err = openLedger(cfg.StateDir, n.prefixes); err != nil {
 		return nil, err
 	}
-	if cfg.TakeDown || n.cni.wanted() {
+	if cfg.TakeDown {
+		return n, nil
+	}
+	if n.decide(ctx); n.plugged {
 		return n, nil
 	}
 	return n, n.ensureBridge(ctx)
@@ -98,7 +112,7 @@ func New(ctx context.Context, cfg Config) (*Network, error) {
 
 // Status is nil when sandboxes can be connected, and otherwise says what the host lacks.
 func (n *Network) Status() error {
-	if n.cni.wanted() {
+	if n.plugged {
 		return n.cni.status()
 	}
 	n.mu.Lock()
@@ -142,15 +156,20 @@ func (n *Network) Setup(ctx context.Context, sb Sandbox) (Result, error) {
 	}
 	var result Result
 	var err error
-	if n.cni.wanted() {
+	if n.plugged {
 		result, err = n.setupCNI(ctx, sb)
 	} else {
 		result, err = n.setupBridge(ctx, sb)
 	}
 	if err != nil {
-		undo := context.WithoutCancel(ctx)
-		return Result{}, errors.Join(fmt.Errorf("connect pod %s/%s: %w", sb.Pod.Namespace, sb.Pod.Name, err), n.Teardown(undo, sb.ID, sb.Netns))
+		err = fmt.Errorf("connect pod %s/%s: %w", sb.Pod.Namespace, sb.Pod.Name, err)
+		undone := n.Teardown(context.WithoutCancel(ctx), sb.ID, sb.Netns)
+		if undone != nil {
+			n.abandon(sb.ID)
+		}
+		return Result{}, errors.Join(err, undone)
 	}
+	n.disconnectAbandoned(ctx)
 	return result, nil
 }
 
@@ -229,7 +248,7 @@ func (n *Network) Reconcile(ctx context.Context, living []Living) error {
 func Purge(ctx context.Context, cfg Config) error {
 	var errs []error
 	if l, err := openLedger(cfg.StateDir, nil); err == nil {
-		n := &Network{config: cfg, ledger: l, cni: &cni{confDir: cfg.CNIConfDir, binDir: cfg.CNIBinDir}}
+		n := &Network{config: cfg, ledger: l, cni: newCNI(cfg)}
 		for _, rec := range l.all() {
 			if rec.Driver == driverCNI {
 				errs = append(errs, n.Teardown(ctx, rec.ID, rec.Netns))

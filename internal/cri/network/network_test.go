@@ -1,7 +1,6 @@
 package network
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -350,59 +349,6 @@ func TestOverlapIsRefusedAndInstancesLiveSideBySide(t *testing.T) {
 		if _, err := netlink.LinkByName(name); err == nil {
 			t.Errorf("%s is left", name)
 		}
-	}
-}
-
-func TestCNI(t *testing.T) {
-	cfg := testConfig(t, "10.239.0.0/24")
-	dir := t.TempDir()
-	cfg.CNIConfDir, cfg.CNIBinDir = filepath.Join(dir, "net.d"), filepath.Join(dir, "bin")
-	calls := filepath.Join(dir, "calls")
-	plugin := "#!/bin/sh\necho \"$CNI_COMMAND $CNI_IFNAME $CNI_CONTAINERID $CNI_ARGS\" >>" + calls + "\n" +
-		`[ "$CNI_COMMAND" = VERSION ] && echo '{"cniVersion":"1.0.0","supportedVersions":["0.3.1","0.4.0","1.0.0"]}'` + "\n" +
-		`[ "$CNI_COMMAND" = ADD ] && echo '{"cniVersion":"1.0.0","interfaces":[{"name":"'$CNI_IFNAME'","sandbox":"'$CNI_NETNS'"}],"ips":[{"address":"10.239.1.7/24","interface":0}]}'` + "\nexit 0\n"
-	for _, d := range []string{cfg.CNIConfDir, cfg.CNIBinDir} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range []string{"loopback", "mock"} {
-		if err := os.WriteFile(filepath.Join(cfg.CNIBinDir, name), []byte(plugin), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	n := start(t, cfg)
-	sb := sandbox(t, "pod")
-	if _, err := n.Setup(t.Context(), sb); err == nil || !strings.Contains(err.Error(), cfg.CNIConfDir) {
-		t.Errorf("set up without a configuration: %v", err)
-	}
-	if n.Status() == nil {
-		t.Error("the network is ready without a configuration")
-	}
-	conf := `{"cniVersion":"1.0.0","name":"mock","plugins":[{"type":"mock"}]}`
-	if err := os.WriteFile(filepath.Join(cfg.CNIConfDir, "10-mock.conflist"), []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.Status(); err != nil {
-		t.Error(err)
-	}
-	if res := setup(t, n, sb); len(res.IPs) != 1 || res.IPs[0].String() != "10.239.1.7" {
-		t.Errorf("addresses %v", res.IPs)
-	}
-	if err := n.Teardown(t.Context(), "pod", sb.Netns); err != nil {
-		t.Fatal(err)
-	}
-	log, err := os.ReadFile(calls)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"ADD eth0 pod", "DEL eth0 pod", "K8S_POD_NAME=pod"} {
-		if !bytes.Contains(log, []byte(want)) {
-			t.Errorf("the plugin was not called with %q:\n%s", want, log)
-		}
-	}
-	if _, err := netlink.LinkByName(cfg.Bridge); err == nil {
-		t.Error("a bridge was made though CNI was asked for")
 	}
 }
 

@@ -52,7 +52,7 @@ func (s *Service) Recover(ctx context.Context) ([]Found, error) {
 		})
 	}
 	wait.Wait()
-	errs = append(errs, s.sweep(ctx, records))
+	errs = append(errs, s.sweep(ctx, records), s.sweepFiles())
 	return all, errors.Join(errs...)
 }
 
@@ -123,7 +123,7 @@ func (s *Service) dropHalfMade(ctx context.Context, sandbox *Sandbox) error {
 }
 
 // sweep takes down what runs although no record of it can be read: its Pod will get a new sandbox, and two must not
-// run side by side. Files stay.
+// run side by side.
 func (s *Service) sweep(ctx context.Context, records map[string]*state.Sandbox) error {
 	known, err := s.namespaces.Known()
 	if err != nil {
@@ -140,6 +140,22 @@ func (s *Service) sweep(ctx context.Context, records map[string]*state.Sandbox) 
 		}
 		if err := s.dismantle(ctx, orphan); err != nil {
 			errs = append(errs, fmt.Errorf("take down sandbox %s, which has no readable state: %w", id, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sweepFiles removes directories of sandboxes that nothing else is left of: the power failed before the record reached
+// the disk. Where a record was set aside they stay, as it does.
+func (s *Service) sweepFiles() error {
+	entries, err := os.ReadDir(s.dir(""))
+	if err != nil {
+		return fmt.Errorf("list sandbox directories: %w", err)
+	}
+	var errs []error
+	for _, entry := range entries {
+		if _, err := s.Get(entry.Name()); err != nil && !s.store.Quarantined(entry.Name()) {
+			errs = append(errs, os.RemoveAll(s.dir(entry.Name())))
 		}
 	}
 	return errors.Join(errs...)

@@ -86,9 +86,15 @@ func (s *Service) build(ctx context.Context, sandbox *Sandbox) error {
 	}
 	sandbox.mu.Lock()
 	defer sandbox.mu.Unlock()
+	if sandbox.client == nil || sandbox.record.Phase != state.Starting {
+		return errDied
+	}
 	sandbox.record.Phase = state.Ready
 	return s.store.Save(sandbox.ID, &sandbox.record)
 }
+
+// errDied is the end of a sandbox that had not come to life.
+var errDied = fmt.Errorf("the pod's monitor, or the process that holds its PID namespace, died: %w", errdefs.ErrUnavailable)
 
 // furnish makes everything but processes.
 func (s *Service) furnish(ctx context.Context, sandbox *Sandbox, want Wanted) error {
@@ -180,7 +186,11 @@ func (s *Service) startPause(ctx context.Context, sandbox *Sandbox) error {
 			f.Close()
 		}
 	}()
-	status, err := sandbox.client.Start(ctx, monitor.StartRequest{ID: PauseID, Program: program, Files: files})
+	client := sandbox.Monitor()
+	if client == nil {
+		return errDied
+	}
+	status, err := client.Start(ctx, monitor.StartRequest{ID: PauseID, Program: program, Files: files})
 	if err != nil {
 		return fmt.Errorf("start pause process: %w", err)
 	}

@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -67,7 +68,8 @@ func (s *Store[R]) Delete(id string) error {
 }
 
 // Load reads every record. A file that cannot be read is moved to quarantine with an error that names it; the rest
-// is loaded all the same. Both results may be non-empty.
+// is loaded all the same. Both results may be non-empty. An empty file is a new name that had reached the disk when the
+// power failed, before any content had: nothing is known of what it was to tell, so it is dropped.
 func (s *Store[R]) Load() (map[string]*R, error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -84,6 +86,10 @@ func (s *Store[R]) Load() (map[string]*R, error) {
 			continue
 		}
 		record, err := s.read(id)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			os.Remove(s.path(id))
+			continue
+		}
 		if err != nil {
 			errs = append(errs, s.setAside(id, err))
 			continue
@@ -97,6 +103,9 @@ func (s *Store[R]) read(id string) (*R, error) {
 	data, err := os.ReadFile(s.path(id))
 	if err != nil {
 		return nil, err
+	}
+	if len(data) == 0 {
+		return nil, io.ErrUnexpectedEOF
 	}
 	record := new(R)
 	return record, Decode(data, id, record)

@@ -62,7 +62,6 @@ func TestRoundTrip(t *testing.T) {
 
 func TestBrokenFilesAreKeptAndNamed(t *testing.T) {
 	cases := map[string]struct{ content, says string }{
-		"empty":     {"", "not a state file"},
 		"torn":      {`{"version":1,"id":"x","rec`, "not a state file"},
 		"newer":     {`{"version":9,"id":"x","record":{}}`, "newer program"},
 		"no number": {`{"id":"x","record":{}}`, "no version"},
@@ -98,11 +97,16 @@ func TestBrokenFilesAreKeptAndNamed(t *testing.T) {
 func TestUnfinishedWriteIsDropped(t *testing.T) {
 	root := t.TempDir()
 	store := open(t, root)
-	if err := os.WriteFile(filepath.Join(root, "sandboxes", "x.json.new"), []byte(`{"ver`), 0o600); err != nil {
-		t.Fatal(err)
+	for name, content := range map[string]string{"x.json.new": `{"ver`, "y.json": ""} {
+		if err := os.WriteFile(filepath.Join(root, "sandboxes", name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if got, err := store.Load(); err != nil || len(got) != 0 {
 		t.Errorf("loaded %v, %v", got, err)
+	}
+	if left, err := os.ReadDir(filepath.Join(root, "sandboxes")); err != nil || len(left) != 0 {
+		t.Errorf("left %v, %v", left, err)
 	}
 }
 

@@ -98,7 +98,7 @@ func Container(spec *specs.Spec, opt Options) (*launch.Program, []*os.File, erro
 }
 
 func (c *compiler) container(spec *specs.Spec, opt Options) error {
-	if err := check(spec); err != nil {
+	if err := Check(spec); err != nil {
 		return err
 	}
 	c.Must(unix.SYS_UMASK, "", launch.Int(0))
@@ -155,8 +155,8 @@ func (c *compiler) container(spec *specs.Spec, opt Options) error {
 	return c.process(spec.Process, filter)
 }
 
-// check refuses what would otherwise be ignored.
-func check(spec *specs.Spec) error {
+// Check refuses what would otherwise be ignored.
+func Check(spec *specs.Spec) error {
 	switch {
 	case spec.Process == nil || len(spec.Process.Args) == 0:
 		return errors.New("no command")
@@ -171,6 +171,8 @@ func check(spec *specs.Spec) error {
 		return fmt.Errorf("hooks: %w", ErrUnsupported)
 	case spec.Linux.IntelRdt != nil || spec.Linux.Personality != nil || spec.Process.IOPriority != nil || spec.Process.Scheduler != nil:
 		return fmt.Errorf("RDT, personality, I/O priority or scheduler: %w", ErrUnsupported)
+	case len(spec.Linux.NetDevices) > 0 || spec.Linux.MemoryPolicy != nil:
+		return fmt.Errorf("network devices or memory policy: %w", ErrUnsupported)
 	}
 	return nil
 }

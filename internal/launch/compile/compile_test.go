@@ -104,6 +104,8 @@ func TestRefused(t *testing.T) {
 	tests := map[string]func(s *specs.Spec){
 		"user namespace":      func(s *specs.Spec) { s.Linux.UIDMappings = []specs.LinuxIDMapping{{}} },
 		"hooks":               func(s *specs.Spec) { s.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: "/x"}}} },
+		"network devices":     func(s *specs.Spec) { s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth1": {}} },
+		"memory policy":       func(s *specs.Spec) { s.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{} },
 		"no mount namespace":  func(s *specs.Spec) { s.Linux.Namespaces = s.Linux.Namespaces[1:] },
 		"ID-mapped mount":     func(s *specs.Spec) { s.Mounts[3].UIDMappings = []specs.LinuxIDMapping{{}} },
 		"idmap for nobody":    func(s *specs.Spec) { s.Mounts[3].Options = append(s.Mounts[3].Options, "idmap") },
