@@ -40,7 +40,8 @@ type Instance struct {
 	PodCIDRs []string
 	// NodeName is the name of the Node object of this machine.
 	NodeName string
-	// CNIConfDir asks for CNI plugins, which are in CNIBinDir, in place of the bridge.
+	// CNIConfDir is where CNI's configuration is that takes the place of the built-in network; or CNIAuto, or CNINone.
+	// The plugins are in CNIBinDir, which may be several directories with colons between.
 	CNIConfDir, CNIBinDir string
 	// PodManifestPath is a directory of static Pods' manifests; empty for none.
 	PodManifestPath string
@@ -52,6 +53,29 @@ type Instance struct {
 	LogLevel, LogFormat string
 	// API holds what the API server may be told besides.
 	API API
+}
+
+// Values of CNIConfDir that are no directory.
+const (
+	// CNIAuto has CNI connect Pods if DefaultCNIConfDir holds a configuration that works when Mayfly starts.
+	CNIAuto = "auto"
+	// CNINone leaves the host's CNI alone. Empty means the same.
+	CNINone = "none"
+	// DefaultCNIConfDir is where the kubelet's runtimes look.
+	DefaultCNIConfDir = "/etc/cni/net.d"
+)
+
+// CNI tells where CNI's configuration is, if it may be used at all, and the directories of its plugins; with automatic,
+// only a configuration that works at the start is used.
+func (i Instance) CNI() (confDir string, binDirs []string, automatic bool) {
+	binDirs = filepath.SplitList(i.CNIBinDir)
+	switch i.CNIConfDir {
+	case "", CNINone:
+		return "", binDirs, false
+	case CNIAuto:
+		return DefaultCNIConfDir, binDirs, true
+	}
+	return i.CNIConfDir, binDirs, false
 }
 
 // API is what kube-apiserver has flags of the same names for; the files are in its formats. Empty means: not used.
@@ -86,7 +110,8 @@ func Default() Instance {
 		Listen:      "127.0.0.1:6443",
 		PodCIDRs:    []string{"10.88.0.0/16"},
 		NodeName:    defaultNodeName(),
-		CNIBinDir:   "/opt/cni/bin",
+		CNIConfDir:  CNIAuto,
+		CNIBinDir:   "/opt/cni/bin:/usr/lib/cni",
 		ImageGCHigh: 85,
 		ImageGCLow:  80,
 		LogLevel:    "info",
@@ -134,17 +159,23 @@ func (i *Instance) Complete() error {
 	if i.Kubeconfig == "" {
 		i.Kubeconfig = filepath.Join(i.DataDir, "admin.kubeconfig")
 	}
-	paths := []*string{&i.DataDir, &i.RunDir, &i.Kubeconfig, &i.CNIBinDir}
-	for _, p := range []*string{&i.CNIConfDir, &i.PodManifestPath} {
-		if *p != "" {
-			paths = append(paths, p)
-		}
+	paths := []*string{&i.DataDir, &i.RunDir, &i.Kubeconfig}
+	if i.PodManifestPath != "" {
+		paths = append(paths, &i.PodManifestPath)
+	}
+	confDir, binDirs, automatic := i.CNI()
+	if confDir != "" && !automatic {
+		paths = append(paths, &i.CNIConfDir)
+	}
+	for n := range binDirs {
+		paths = append(paths, &binDirs[n])
 	}
 	for _, p := range paths {
 		absolute, err := filepath.Abs(*p)
 		errs = append(errs, err)
 		*p = absolute
 	}
+	i.CNIBinDir = strings.Join(binDirs, string(filepath.ListSeparator))
 	return errors.Join(errs...)
 }
 
@@ -160,8 +191,10 @@ func (i Instance) Validate() error {
 	if len(i.RunDir) > maxRunDir {
 		errs = append(errs, fmt.Errorf("--run-dir %s is longer than %d bytes, so sockets in it would not fit: choose a shorter path", i.RunDir, maxRunDir))
 	}
-	if info, err := os.Stat(i.CNIConfDir); i.CNIConfDir != "" && (err != nil || !info.IsDir()) {
-		errs = append(errs, fmt.Errorf("--cni-conf-dir %s is not a directory: make it, or leave the flag out to have Pods on Mayfly's own bridge", i.CNIConfDir))
+	if dir, _, automatic := i.CNI(); dir != "" && !automatic {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			errs = append(errs, fmt.Errorf("--cni-conf-dir %s is not a directory: make it, or say %s to have Pods on Mayfly's own bridge", dir, CNINone))
+		}
 	}
 	if info, err := os.Stat(i.PodManifestPath); i.PodManifestPath != "" && (err != nil || !info.IsDir()) {
 		errs = append(errs, fmt.Errorf("--pod-manifest-path %s is not a directory: make it, or leave the flag out", i.PodManifestPath))

@@ -14,13 +14,37 @@ func TestDefault(t *testing.T) {
 	got.NodeName = "machine"
 	want := Instance{
 		DataDir: "/var/lib/mayfly", RunDir: "/run/mayfly", Listen: "127.0.0.1:6443", PodCIDRs: []string{"10.88.0.0/16"},
-		NodeName: "machine", CNIBinDir: "/opt/cni/bin", ImageGCHigh: 85, ImageGCLow: 80, LogLevel: "info", LogFormat: "text",
+		NodeName: "machine", CNIConfDir: "auto", CNIBinDir: "/opt/cni/bin:/usr/lib/cni", ImageGCHigh: 85, ImageGCLow: 80, LogLevel: "info", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	if err := got.Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestCNI(t *testing.T) {
+	type answer struct {
+		ConfDir   string
+		BinDirs   []string
+		Automatic bool
+	}
+	for value, want := range map[string]answer{
+		CNIAuto:  {"/etc/cni/net.d", []string{"/a", "/b"}, true},
+		CNINone:  {"", []string{"/a", "/b"}, false},
+		"":       {"", []string{"/a", "/b"}, false},
+		"/x/../": {"/", []string{"/a", "/b"}, false},
+	} {
+		i := Instance{CNIConfDir: value, CNIBinDir: "/a:/b/c/.."}
+		if err := i.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		var got answer
+		got.ConfDir, got.BinDirs, got.Automatic = i.CNI()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("--cni-conf-dir %q (-want +got):\n%s", value, diff)
+		}
 	}
 }
 

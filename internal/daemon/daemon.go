@@ -151,14 +151,16 @@ func (d *daemon) apiConfig() apiserver.Config {
 }
 
 func runtimeConfig(i config.Instance) cri.Config {
+	cniConfDir, cniBinDirs, cniAutomatic := i.CNI()
 	return cri.Config{
 		RootDir:           filepath.Join(i.DataDir, "runtime"),
 		RunDir:            i.RunDir,
 		Socket:            i.RuntimeSocket(),
 		InstanceID:        i.ID(),
 		PodCIDRs:          i.PodCIDRs,
-		CNIConfDir:        i.CNIConfDir,
-		CNIBinDir:         i.CNIBinDir,
+		CNIConfDir:        cniConfDir,
+		CNIBinDirs:        cniBinDirs,
+		CNIAutomatic:      cniAutomatic,
 		RuntimeHandlers:   i.RuntimeHandlers,
 		RegistryConfigDir: filepath.Join(i.DataDir, "certs.d"),
 		CgroupRoot:        i.CgroupRoot(),

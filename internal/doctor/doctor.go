@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/mayfly-run/mayfly/internal/config"
 )
 
 // Config says which instance is to run here. The zero value of a field leaves out the checks that need it.
@@ -19,6 +21,17 @@ type Config struct {
 	Listen string
 	// PodCIDRs are the networks that Pods get their addresses from.
 	PodCIDRs []string
+	// CNIConfDir, CNIBinDirs and CNIAutomatic say whether Pods are connected by CNI, as [config.Instance.CNI] does.
+	CNIConfDir   string
+	CNIBinDirs   []string
+	CNIAutomatic bool
+}
+
+// ConfigOf takes what is looked at from an instance's configuration.
+func ConfigOf(i config.Instance) Config {
+	c := Config{DataDir: i.DataDir, RunDir: i.RunDir, Listen: i.Listen, PodCIDRs: i.PodCIDRs}
+	c.CNIConfDir, c.CNIBinDirs, c.CNIAutomatic = i.CNI()
+	return c
 }
 
 // Finding is the outcome of one check.
@@ -70,6 +83,7 @@ func checks() []check {
 		{"IP forwarding", checkForwarding},
 		{"host firewall", checkFirewall},
 		{"Pod network", checkPodNetwork},
+		{"CNI", checkCNI},
 		{"API address", checkListen},
 	}
 }

@@ -39,6 +39,8 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	flags.StringVar(&o.instance.RunDir, "run-dir", o.instance.RunDir, "directory for sockets")
 	flags.StringVar(&o.instance.Listen, "listen", o.instance.Listen, "address of the Kubernetes API")
 	flags.StringSliceVar(&o.instance.PodCIDRs, "pod-cidr", o.instance.PodCIDRs, "network of the Pods")
+	flags.StringVar(&o.instance.CNIConfDir, "cni-conf-dir", o.instance.CNIConfDir, "directory of CNI's configuration, none, or auto")
+	flags.StringVar(&o.instance.CNIBinDir, "cni-bin-dir", o.instance.CNIBinDir, "directories of CNI's plugins")
 	flags.StringVarP(&o.output, "output", "o", "text", "text or json")
 	return cmd
 }
@@ -53,9 +55,7 @@ func (o *options) run(ctx context.Context) error {
 	if err := o.instance.Validate(); err != nil {
 		return err
 	}
-	findings := o.check(ctx, doctor.Config{
-		DataDir: o.instance.DataDir, RunDir: o.instance.RunDir, Listen: o.instance.Listen, PodCIDRs: o.instance.PodCIDRs,
-	})
+	findings := o.check(ctx, doctor.ConfigOf(o.instance))
 	if err := o.print(findings); err != nil {
 		return err
 	}

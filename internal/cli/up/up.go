@@ -49,8 +49,8 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	f.StringVar(&o.instance.Kubeconfig, "kubeconfig", "", "administrator's kubeconfig to write (default DATA-DIR/admin.kubeconfig)")
 	f.StringSliceVar(&o.instance.PodCIDRs, "pod-cidr", o.instance.PodCIDRs, "network of the Pods; one of IPv4, one of IPv6, or both")
 	f.StringVar(&o.instance.NodeName, "node-name", o.instance.NodeName, "name of this machine's Node")
-	f.StringVar(&o.instance.CNIConfDir, "cni-conf-dir", "", "directory of CNI's configuration, /etc/cni/net.d say: connect Pods by CNI plugins in place of the bridge")
-	f.StringVar(&o.instance.CNIBinDir, "cni-bin-dir", o.instance.CNIBinDir, "directory of CNI's plugins")
+	f.StringVar(&o.instance.CNIConfDir, "cni-conf-dir", o.instance.CNIConfDir, "directory of CNI's configuration, by which Pods are connected in place of Mayfly's own bridge; none for the bridge; auto for CNI if "+config.DefaultCNIConfDir+" has a configuration that works")
+	f.StringVar(&o.instance.CNIBinDir, "cni-bin-dir", o.instance.CNIBinDir, "directories of CNI's plugins, with colons between")
 	f.StringToStringVar(&o.instance.RuntimeHandlers, "runtime-handler", nil, "OCI runtime for Pods whose RuntimeClass has the handler NAME, as NAME=PATH; may be repeated")
 	f.IntVar(&o.instance.ImageGCHigh, "image-gc-high-threshold", o.instance.ImageGCHigh, "percent of the disk in use from which on unused images are removed, 100 for never")
 	f.IntVar(&o.instance.ImageGCLow, "image-gc-low-threshold", o.instance.ImageGCLow, "percent of the disk in use that removing unused images ends at")
@@ -154,7 +154,7 @@ func (o *options) notify(state string) {
 // refuseUnfitHost answers in the words of `mayfly doctor` what the host lacks, before anything is changed.
 func refuseUnfitHost(ctx context.Context, i config.Instance) error {
 	var errs []error
-	for _, f := range doctor.Check(ctx, doctor.Config{DataDir: i.DataDir, RunDir: i.RunDir, Listen: i.Listen, PodCIDRs: i.PodCIDRs}) {
+	for _, f := range doctor.Check(ctx, doctor.ConfigOf(i)) {
 		if !f.OK && f.Fatal {
 			errs = append(errs, fmt.Errorf("%s: %s; %s", f.Name, f.Detail, strings.TrimSuffix(f.Remedy, ".")))
 		}
