@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Gets what the end-to-end tests and the demo run besides Mayfly, into bin/: a static busybox, kubectl 1.32 built from
-# its public module, Debian's kubectl 1.20.2, and the test program of the images; and onto this machine Debian's runc and
-# crun. What is there already is kept.
-# BUSYBOX and KUBECTL120 name programs to use instead of Debian's.
+# its public module, Debian's kubectl 1.20.2 and CNI plugins, and the test program of the images; and onto this machine
+# Debian's runc, crun, and iptables, which the plugins run. What is there already is kept.
+# BUSYBOX, KUBECTL120 and CNI_PLUGINS name programs, and a directory of plugins, to use instead of Debian's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p bin
@@ -33,7 +33,14 @@ busybox() {
 	install -m 0755 "$from" bin/busybox
 }
 
-# The package conflicts with an installed kubectl, so it is unpacked, not installed.
+# unpack PACKAGE DIR puts a package's files below a directory, for what must not be installed.
+unpack() {
+	chmod 0755 "$2"
+	(cd "$2" && apt-get download -qq "$1") || die "apt-get download $1 failed, see above"
+	dpkg -x "$2/$1"_*.deb "$2/root"
+}
+
+# The package conflicts with an installed kubectl.
 kubectl120() {
 	[ -x bin/kubectl-1.20 ] && return
 	local from=${KUBECTL120:-} dir
@@ -41,9 +48,7 @@ kubectl120() {
 		apt_update kubernetes-client KUBECTL120
 		dir=$(mktemp -d)
 		trap 'rm -rf "$dir"' RETURN
-		chmod 0755 "$dir"
-		(cd "$dir" && apt-get download -qq kubernetes-client) || die "apt-get download kubernetes-client failed, see above"
-		dpkg -x "$dir"/kubernetes-client_*.deb "$dir/root"
+		unpack kubernetes-client "$dir"
 		from=$dir/root/usr/bin/kubectl
 	fi
 	"$from" version --client 2>/dev/null | grep -q 'v1\.20\.' || die "$from is not kubectl 1.20"
@@ -58,10 +63,24 @@ kubectl132() {
 		-ldflags "-s -w -X $v.gitVersion=v$kubectl132_version -X $v.gitMajor=1 -X $v.gitMinor=32" -o ../../bin/kubectl-1.32 .)
 }
 
-# The OCI runtimes of the tests of runtime handlers, installed, for they need their libraries.
-runtimes() {
+# A machine with plugins in their usual place would look as if its Pods were to be connected by them.
+plugins() {
+	[ -x bin/cni/bridge ] && return
+	local from=${CNI_PLUGINS:-} dir
+	if [ -z "$from" ]; then
+		apt_update containernetworking-plugins CNI_PLUGINS
+		dir=$(mktemp -d)
+		trap 'rm -rf "$dir"' RETURN
+		unpack containernetworking-plugins "$dir"
+		from=$dir/root/usr/lib/cni
+	fi
+	install -D -m 0755 -t bin/cni "$from"/{bridge,host-local,portmap}
+}
+
+# The OCI runtimes of the tests of runtime handlers and what CNI plugins run, installed, for they need their libraries.
+installed() {
 	local name
-	for name in runc crun; do
+	for name in runc crun iptables; do
 		command -v "$name" >/dev/null && continue
 		apt_update "$name" "a package of your system"
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$name" >/dev/null || die "apt-get install $name failed, see above"
@@ -75,5 +94,6 @@ program() {
 busybox
 kubectl120
 kubectl132
-runtimes
+plugins
+installed
 program
