@@ -95,7 +95,7 @@ func follow(ctx context.Context, path string, f **os.File, out *writer) error {
 			return err
 		}
 		if fresh, ok := replaced(path, *f); ok {
-			if rest, err = out.copy(ctx, reader, rest); !errors.Is(err, io.EOF) { // what came before the rename
+			if _, err = out.copy(ctx, reader, rest); !errors.Is(err, io.EOF) { // what came before the rename
 				fresh.Close()
 				return err
 			}

@@ -13,7 +13,6 @@ package server
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/node/pod"
@@ -93,10 +92,4 @@ func has(p *pod.Worker, name string) bool {
 		}
 	}
 	return false
-}
-
-// flag reads a boolean parameter as the kubelet does: 1 and true.
-func flag(r *http.Request, name string) bool {
-	v := strings.ToLower(r.URL.Query().Get(name))
-	return v == "1" || v == "true"
 }
