@@ -105,18 +105,26 @@ func (c *crash) killMonitor() string {
 func (c *crash) watchedBy(pid int) string {
 	arguments := commandLine(pid)
 	if len(arguments) == 1 && filepath.Base(arguments[0]) == "pause" {
-		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		_, rest, _ := strings.Cut(string(status), "\nPPid:\t")
-		var parent int
-		if _, err := fmt.Sscan(rest, &parent); err != nil {
-			return ""
-		}
-		arguments = commandLine(parent)
+		return c.monitorOf(commandLine(parent(pid)))
 	}
+	if c.monitorOf(commandLine(parent(pid))) != "" { // not a monitor, but about to be what a monitor starts
+		return ""
+	}
+	return c.monitorOf(arguments)
+}
+
+func (c *crash) monitorOf(arguments []string) string {
 	if at := slices.Index(arguments, "-socket"); at >= 0 && strings.HasPrefix(arguments[at+1], c.cfg.RunDir) {
 		return strings.TrimSuffix(filepath.Base(arguments[at+1]), ".sock")
 	}
 	return ""
+}
+
+func parent(pid int) (parent int) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(status), "\nPPid:\t")
+	_, _ = fmt.Sscan(rest, &parent)
+	return parent
 }
 
 func commandLine(pid int) []string {
@@ -143,13 +151,14 @@ func (c *crash) switchOff() {
 	c.Helper()
 	ctx, cancel := context.WithTimeout(c.Context(), 20*time.Second)
 	defer cancel()
-	for list := c.processes(); len(list) > 0; list = c.processes() { // not all are in their cgroups yet
-		for _, pid := range list {
+	for err := errors.New("not yet"); err != nil; { // a monitor may be on its way into its cgroup
+		for _, pid := range c.processes() {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
-	}
-	if err := c.cgroup("").Kill(ctx); err != nil {
-		c.Fatal(err)
+		err = errors.Join(c.cgroup("").Kill(ctx), c.cgroup("").Remove(ctx))
+		if ctx.Err() != nil {
+			c.Fatal(err)
+		}
 	}
 	var errs []error
 	for _, path := range slices.Backward(c.mounts()) {
@@ -157,7 +166,7 @@ func (c *crash) switchOff() {
 	}
 	kernel := c.cfg.network()
 	kernel.StateDir = filepath.Join(c.TempDir(), "none")
-	errs = append(errs, network.Purge(ctx, kernel), c.cgroup("").Remove(ctx), oci.Purge(c.cfg.complete().CgroupRoot), os.RemoveAll(c.cfg.RunDir))
+	errs = append(errs, network.Purge(ctx, kernel), oci.Purge(c.cfg.complete().CgroupRoot), os.RemoveAll(c.cfg.RunDir))
 	if err := errors.Join(errs...); err != nil {
 		c.Fatal(err)
 	}

@@ -40,12 +40,7 @@ func TestCrashes(t *testing.T) {
 			t.Logf("to repeat: %s=%d %s=%d", crashRounds, rounds, crashSeed, seed)
 			c := newCrash(t, seed, side)
 			for round := range (rounds + side) / crashSides {
-				a := time.Now()
-				c.round()
-				if time.Since(a) > 5*time.Second {
-					t.Logf("SLOW round %d %v", round, time.Since(a))
-				}
-				if t.Failed() {
+				if c.round(); t.Failed() {
 					t.Fatalf("in round %d", round)
 				}
 			}

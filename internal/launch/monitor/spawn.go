@@ -55,9 +55,9 @@ func Spawn(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen at %s: %w", cfg.SocketPath, err)
 	}
-	defer listener.Close()
 	cmd := &exec.Cmd{
-		Path: fmt.Sprintf("/proc/self/fd/%d", cfg.Executable.file.Fd()),
+		// In our own table of descriptors, not the child's: there the listener may have taken the number.
+		Path: fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), cfg.Executable.file.Fd()),
 		Args: []string{"podmonitor", "-socket", cfg.SocketPath, "-state", cfg.StatePath, "-cgroups", strings.Join(cfg.CgroupDirs, ":")},
 		// The monitor needs two processors at most: its loop and its launches.
 		Env:         []string{"GOMAXPROCS=2", "PATH=/usr/bin:/bin"},
@@ -68,7 +68,9 @@ func Spawn(ctx context.Context, cfg Config) (*Client, error) {
 	if cfg.Stderr != nil {
 		cmd.Stderr = cfg.Stderr
 	}
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	listener.Close() // the monitor's alone: with it, whoever waits for an answer hears of its death
+	if err != nil {
 		_ = os.Remove(cfg.SocketPath)
 		return nil, fmt.Errorf("start monitor: %w", err)
 	}
