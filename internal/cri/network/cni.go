@@ -24,20 +24,36 @@ const (
 
 // cni is the way of the host's own network plugins. The loopback interface is not left to them.
 type cni struct {
-	confDir string
-	binDirs []string
-	timeout time.Duration
-	plugins *libcni.CNIConfig
+	confDir  string
+	binDirs  []string
+	timeout  time.Duration
+	plugins  *libcni.CNIConfig
+	runner   *runner
+	stateDir string
 }
 
 // newCNI keeps what plugins answered in the state directory, for they want it back when they undo their work.
 func newCNI(cfg Config) *cni {
-	c := &cni{confDir: cfg.CNIConfDir, binDirs: cfg.CNIBinDirs, timeout: cfg.PluginTimeout}
+	c := &cni{confDir: cfg.CNIConfDir, binDirs: cfg.CNIBinDirs, timeout: cfg.PluginTimeout, runner: &runner{}, stateDir: filepath.Join(cfg.StateDir, "cni")}
 	if c.timeout == 0 {
 		c.timeout = pluginTimeout
 	}
-	c.plugins = libcni.NewCNIConfigWithCacheDir(c.binDirs, filepath.Join(cfg.StateDir, "cni"), &runner{})
+	c.plugins = libcni.NewCNIConfigWithCacheDir(c.binDirs, c.stateDir, c.runner)
 	return c
+}
+
+// settle must come before the first plugin.
+func (c *cni) settle(ctx context.Context) {
+	ctx, cancel := c.bound(ctx)
+	defer cancel()
+	err := os.MkdirAll(c.stateDir, 0o700)
+	if err == nil {
+		c.runner.lock = filepath.Join(c.stateDir, "lock")
+		err = c.runner.settle(ctx)
+	}
+	if err != nil {
+		slog.WarnContext(ctx, "CNI plugins of an earlier process still run: addresses of sandboxes that are gone may stay in use", "err", err)
+	}
 }
 
 // FindCNI tells which configuration of confDir Pods would be connected by: the first by name, as with the kubelet's
@@ -144,7 +160,7 @@ func (c *cni) status() error {
 		return err
 	}
 	for _, p := range list.Plugins {
-		if _, err := (&runner{}).FindInPath(p.Network.Type, c.binDirs); err != nil {
+		if _, err := c.runner.FindInPath(p.Network.Type, c.binDirs); err != nil {
 			return fmt.Errorf("CNI configuration %s: %w", file, err)
 		}
 	}

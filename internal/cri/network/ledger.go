@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -119,6 +120,11 @@ func (l *ledger) all() []*record {
 		list = append(list, rec)
 	}
 	return list
+}
+
+// has tells whether any sandbox is connected that way.
+func (l *ledger) has(driver string) bool {
+	return slices.ContainsFunc(l.all(), func(rec *record) bool { return rec.Driver == driver })
 }
 
 // allocate reserves an address of each network and the sandbox's host ports, on disk before it returns.

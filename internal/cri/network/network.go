@@ -101,10 +101,13 @@ func New(ctx context.Context, cfg Config) (*Network, error) {
 	if n.ledger, err = openLedger(cfg.StateDir, n.prefixes); err != nil {
 		return nil, err
 	}
-	if cfg.TakeDown {
-		return n, nil
+	if !cfg.TakeDown {
+		n.decide(ctx)
 	}
-	if n.decide(ctx); n.plugged {
+	if n.plugged || n.ledger.has(driverCNI) {
+		n.cni.settle(ctx)
+	}
+	if cfg.TakeDown || n.plugged {
 		return n, nil
 	}
 	return n, n.ensureBridge(ctx)
@@ -186,7 +189,7 @@ func (n *Network) setupBridge(ctx context.Context, sb Sandbox) (Result, error) {
 	}
 	if len(rec.Ports) > 0 {
 		n.ports.Lock()
-		err = addPorts(n.config.Table, rec)
+		err = errors.Join(addPorts(n.config.Table, rec), forgetFlows(rec.Ports))
 		n.ports.Unlock()
 	}
 	return Result{IPs: rec.IPs}, err
@@ -215,7 +218,7 @@ func (n *Network) teardownBridge(rec *record) error {
 	var errs []error
 	if len(rec.Ports) > 0 {
 		n.ports.Lock()
-		errs = append(errs, removePorts(n.config.Table, rec.ID))
+		errs = append(errs, removePorts(n.config.Table, rec.ID), forgetFlows(rec.Ports))
 		n.ports.Unlock()
 	}
 	return errors.Join(append(errs, removeLink(rec.Link))...)
@@ -249,6 +252,9 @@ func Purge(ctx context.Context, cfg Config) error {
 	var errs []error
 	if l, err := openLedger(cfg.StateDir, nil); err == nil {
 		n := &Network{config: cfg, ledger: l, cni: newCNI(cfg)}
+		if l.has(driverCNI) {
+			n.cni.settle(ctx)
+		}
 		for _, rec := range l.all() {
 			if rec.Driver == driverCNI {
 				errs = append(errs, n.Teardown(ctx, rec.ID, rec.Netns))

@@ -8,17 +8,17 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/cri/thread"
 )
 
 // testConfig is an instance that no other test and no Mayfly of the machine shares; it is purged afterwards.
@@ -50,19 +50,7 @@ func start(t testing.TB, cfg Config) *Network {
 func namespace(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "netns")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	made := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread dies with its namespace
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = unix.Mount(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()), path, "", unix.MS_BIND, "")
-		}
-		made <- err
-	}()
-	if err := <-made; err != nil {
+	if err := makeNamespace(path); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -73,23 +61,32 @@ func namespace(t testing.TB) string {
 	return path
 }
 
+func makeNamespace(path string) error {
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		return err
+	}
+	return thread.Do(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		return unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
+	})
+}
+
 // inside runs work on a thread in the namespace.
 func inside(t testing.TB, path string, work func() error) error {
 	t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
+	return thread.Do(func() error {
 		ns, err := netns.GetFromPath(path)
-		if err == nil {
-			err = netns.Set(ns)
-			ns.Close()
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			err = work()
+		defer ns.Close()
+		if err := netns.Set(ns); err != nil {
+			return err
 		}
-		done <- err
-	}()
-	return <-done
+		return work()
+	})
 }
 
 func sandbox(t testing.TB, id string, ports ...PortMapping) Sandbox {
@@ -109,6 +106,12 @@ func setup(t testing.TB, n *Network, sb Sandbox) Result {
 // serve answers every connection to addr in the namespace with the caller's address.
 func serve(t testing.TB, netns, addr string) {
 	t.Helper()
+	answer(t, netns, addr, func(c net.Conn) string { return c.RemoteAddr().(*net.TCPAddr).IP.String() })
+}
+
+// answer says something on every connection to addr in the namespace.
+func answer(t testing.TB, netns, addr string, text func(net.Conn) string) {
+	t.Helper()
 	err := inside(t, netns, func() error {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
@@ -121,7 +124,7 @@ func serve(t testing.TB, netns, addr string) {
 				if err != nil {
 					return
 				}
-				fmt.Fprint(c, c.RemoteAddr().(*net.TCPAddr).IP)
+				fmt.Fprint(c, text(c))
 				c.Close()
 			}
 		}()
@@ -172,49 +175,6 @@ func TestPodsReachEachOther(t *testing.T) {
 	if _, err := call(t, b.Netns, "127.0.0.1:7000"); err != nil {
 		t.Errorf("loopback: %v", err)
 	}
-}
-
-func TestHostPorts(t *testing.T) {
-	n := start(t, testConfig(t, "10.232.0.0/24"))
-	web := sandbox(t, "web", PortMapping{Protocol: "TCP", HostPort: 38080, ContainerPort: 80}, PortMapping{ContainerPort: 81})
-	other := sandbox(t, "other")
-	setup(t, n, web)
-	setup(t, n, other)
-	serve(t, web.Netns, ":80")
-	for name, c := range map[string]struct{ from, to string }{
-		"localhost":   {"", "127.0.0.1:38080"},
-		"gateway":     {"", "10.232.0.1:38080"},
-		"another pod": {other.Netns, "10.232.0.1:38080"},
-		"itself":      {web.Netns, "10.232.0.1:38080"},
-	} {
-		if got, err := call(t, c.from, c.to); err != nil || got != "10.232.0.1" {
-			t.Errorf("%s: server saw %q, %v", name, got, err)
-		}
-	}
-	_, err := n.Setup(t.Context(), sandbox(t, "thief", PortMapping{Protocol: "TCP", HostPort: 38080, ContainerPort: 80}))
-	if !errdefs.IsAlreadyExists(err) || !strings.Contains(err.Error(), "default/web") {
-		t.Errorf("a taken port gives %v", err)
-	}
-	if err := n.Teardown(t.Context(), "web", web.Netns); err != nil {
-		t.Fatal(err)
-	}
-	if rules := portRules(t, n.config.Table); rules != 0 {
-		t.Errorf("%d rules left", rules)
-	}
-}
-
-func portRules(t testing.TB, name string) int {
-	t.Helper()
-	conn, err := nftables.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tab := table(name)
-	rules, err := conn.GetRules(tab, &nftables.Chain{Name: portChain, Table: tab})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(rules)
 }
 
 // TestMasquerade sends from a Pod to a network behind the host and looks who the other side saw.
