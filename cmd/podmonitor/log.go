@@ -18,12 +18,14 @@ type logFile struct {
 	buf []byte
 }
 
-// open opens the log anew; without a path there is none.
+// open opens the log anew; without a path there is none. No part of the path may be a link.
 func (f *logFile) open() error {
 	if f.path == "" {
 		return nil
 	}
-	fd, err := unix.Open(f.path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0o640)
+	fd, err := unix.Openat2(unix.AT_FDCWD, f.path, &unix.OpenHow{
+		Flags: unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_CLOEXEC | unix.O_NONBLOCK, Mode: 0o640, Resolve: unix.RESOLVE_NO_SYMLINKS,
+	})
 	if err != nil {
 		return err
 	}

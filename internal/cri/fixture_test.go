@@ -263,6 +263,14 @@ func (f *fixture) exec(id string, command ...string) string {
 	return strings.TrimSpace(string(answer.GetStdout()))
 }
 
+// touch makes a file by which a container is told to end, maybe before the command that makes it.
+func (f *fixture) touch(id, path string) {
+	f.Helper()
+	if _, err := f.ExecSync(f.Context(), &runtimev1.ExecSyncRequest{ContainerId: id, Cmd: []string{"touch", path}, Timeout: 20}); err != nil {
+		f.Fatal(err)
+	}
+}
+
 func (f *fixture) log(pod, name string) string {
 	f.Helper()
 	content, err := os.ReadFile(filepath.Join(f.logs, pod, name+".log"))

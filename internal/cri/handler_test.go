@@ -127,7 +127,7 @@ func TestHandlerLife(t *testing.T) {
 		}
 		f.vanish(filepath.Join(f.cfg.RootDir, "containers", id, "exec-*"))
 		f.restart()
-		f.exec(id, "touch", "/go")
+		f.touch(id, "/go")
 		if s := f.exited(id); s.GetExitCode() != 3 || s.GetReason() != "Error" {
 			t.Errorf("ended: %v", s)
 		}

@@ -32,7 +32,7 @@ func TestReopenLog(t *testing.T) {
 		}
 		files = append(files, rotated)
 	}
-	f.exec(id, "touch", "/stop")
+	f.touch(id, "/stop")
 	f.exited(id)
 	next := 0
 	for _, path := range append(files, current) {

@@ -44,7 +44,7 @@ func TestRestart(t *testing.T) {
 	if s := f.exited(meanwhile); s.GetExitCode() != 6 {
 		t.Errorf("ended meanwhile: %v", s)
 	}
-	f.exec(running, "touch", "/go")
+	f.touch(running, "/go")
 	if s := f.exited(running); s.GetExitCode() != 5 {
 		t.Errorf("ended afterwards: %v", s)
 	}

@@ -83,7 +83,8 @@ func accountsBelow(root string) (spec.Accounts, error) {
 	return spec.Accounts{Passwd: passwd, Group: group}, err
 }
 
-// readBelow reads a regular file of an image as if root were "/". A missing one is empty.
+// readBelow reads a regular file of an image as if root were "/". A missing one is empty, and so is one whose links lead
+// nowhere, or out of the image by way of procfs.
 func readBelow(root, path string) ([]byte, error) {
 	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -91,7 +92,7 @@ func readBelow(root, path string) ([]byte, error) {
 	}
 	defer unix.Close(dir)
 	fd, err := unix.Openat2(dir, path, &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENXIO) {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ELOOP) {
 		return nil, nil
 	}
 	if err != nil {

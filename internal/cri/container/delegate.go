@@ -93,7 +93,11 @@ func (s *Service) delegate(ctx context.Context, c *Container, built *specs.Spec,
 	waitCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	events := client.Events(waitCtx)
-	status, err := client.Start(ctx, request(c, group, program, files))
+	request, err := s.request(c, group, program, files)
+	if err != nil {
+		return monitor.Status{}, err
+	}
+	status, err := client.Start(ctx, request)
 	if err != nil {
 		return status, err
 	}

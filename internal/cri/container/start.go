@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/mayfly-run/mayfly/internal/cri/log"
 	"github.com/mayfly-run/mayfly/internal/launch"
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 	"github.com/mayfly-run/mayfly/internal/launch/compile"
@@ -95,18 +96,27 @@ func (s *Service) launch(ctx context.Context, c *Container, client *monitor.Clie
 	if err != nil {
 		return monitor.Status{}, err
 	}
-	status, err := client.Start(ctx, request(c, group, program, files))
+	request, err := s.request(c, group, program, files)
+	if err != nil {
+		return monitor.Status{}, err
+	}
+	status, err := client.Start(ctx, request)
 	return status, explain(err, built.Process.Args)
 }
 
-func request(c *Container, group *cgroup.Group, program *launch.Program, files []*os.File) monitor.StartRequest {
+func (s *Service) request(c *Container, group *cgroup.Group, program *launch.Program, files []*os.File) (monitor.StartRequest, error) {
 	record := c.snapshot()
 	config := record.Config.Message
+	box, err := s.cfg.Sandboxes.Get(record.SandboxID)
+	if err != nil {
+		return monitor.StartRequest{}, err
+	}
+	logPath, err := log.Real(box.Config().GetLogDirectory(), record.LogPath)
 	return monitor.StartRequest{
-		ID: c.ID, Program: program, Files: files, LogPath: record.LogPath,
+		ID: c.ID, Program: program, Files: files, LogPath: logPath,
 		TTY: config.GetTty(), Stdin: config.GetStdin(), StdinOnce: config.GetStdinOnce(),
 		KillDir: group.KillDir(), OOMFile: group.OOMFile(),
-	}
+	}, err
 }
 
 // compile makes the launch program. The files that it is sent with are the caller's to close, also after an error.

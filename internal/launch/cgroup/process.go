@@ -158,15 +158,20 @@ func remove(ctx context.Context, dir string) error {
 	})
 }
 
-// dying says that all processes of a cgroup.procs are zombies or gone.
+// dying says that all processes of a cgroup.procs are gone, or on their way out.
 func dying(procs []byte) bool {
+	const exiting = 0x4 // PF_EXITING of linux/sched.h
 	for _, pid := range strings.Fields(string(procs)) {
 		stat, err := os.ReadFile("/proc/" + pid + "/stat")
 		if err != nil {
 			continue
 		}
 		_, after, _ := strings.Cut(string(stat), ") ")
-		if !strings.HasPrefix(after, "Z") && !strings.HasPrefix(after, "X") {
+		fields := strings.Fields(after) // state, parent, group, session, terminal, its group, flags, …
+		if len(fields) < 7 {
+			continue
+		}
+		if flags, err := strconv.ParseUint(fields[6], 10, 64); err == nil && flags&exiting == 0 {
 			return false
 		}
 	}

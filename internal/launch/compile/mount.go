@@ -117,12 +117,8 @@ func (c *compiler) mount(m specs.Mount, s source, opt Options) error {
 	if path.Clean(m.Destination) == "/" {
 		return fmt.Errorf("a file system as root: %w", ErrUnsupported)
 	}
-	resolve := inRoot
-	if m.Type == "proc" || m.Type == "sysfs" {
-		// Security rests on these being where they seem to be.
-		resolve = noSymlinks
-	}
-	at := c.ensureDirBy(m.Destination, resolve, note)
+	// Security rests on these being where they seem to be; no image has links in their places but to deceive.
+	at := c.ensureDirBy(m.Destination, noSymlinks, note)
 	c.cover(m.Destination)
 	if s.system != nil {
 		c.moveMount(*s.system, at, note)
@@ -145,7 +141,7 @@ func (c *compiler) mount(m specs.Mount, s source, opt Options) error {
 		c.startFresh(m.Destination, note)
 	}
 	if p := o.propagation; !p.empty() || !o.recAttr.empty() {
-		on := c.ensureDirBy(m.Destination, resolve, note)
+		on := c.ensureDirBy(m.Destination, noSymlinks, note)
 		c.setattr(on, o.recAttr, true, note)
 		c.setattr(on, p, o.propagationRec, note)
 	}
@@ -160,8 +156,29 @@ func (c *compiler) bind(m specs.Mount, s source) {
 	} else {
 		at = c.ensureFile(m.Destination, note)
 	}
+	c.notKernels(m.Destination, at, note)
 	c.cover(m.Destination)
 	c.moveMount(s.tree, at, note)
+}
+
+// Magic numbers of linux/magic.h.
+const (
+	procMagic  = 0x9fa0
+	sysfsMagic = 0x62656572
+)
+
+// notKernels refuses a place in procfs or sysfs that a link has led to: an image, or another container in a volume that
+// both share, would cover what is masked and read there. Whoever names such a place gets it.
+func (c *compiler) notKernels(p string, at launch.Arg, note string) {
+	p = path.Clean("/" + p)
+	if _, own := c.fresh[path.Dir(p)]; own || strings.HasPrefix(p+"/", "/proc/") || strings.HasPrefix(p+"/", "/sys/") {
+		return
+	}
+	stat := c.Space(sizeofFS)
+	c.Must(unix.SYS_FSTATFS, note, at, stat)
+	for _, magic := range []int{procMagic, sysfsMagic} {
+		c.OrSkip(func(launch.Arg) { c.Fail(unix.EXDEV, note) }, launch.OpEqual, note, stat, launch.Int(8), launch.Int(-1), launch.Int(magic))
+	}
 }
 
 // cgroupMount is where hosts have their cgroups.

@@ -144,7 +144,7 @@ func TestEscape(t *testing.T) {
 		change func(root string, s *specs.Spec)
 		errno  syscall.Errno // 0 when it starts, inside
 	}{
-		"dev is a link":  {func(root string, _ *specs.Spec) { link(t, root, "dev", outside) }, 0},
+		"dev is a link":  {func(root string, _ *specs.Spec) { link(t, root, "dev", outside) }, syscall.ELOOP},
 		"proc is a link": {func(root string, _ *specs.Spec) { link(t, root, "proc", "/bin") }, syscall.ELOOP},
 		"sys is a link":  {func(root string, _ *specs.Spec) { link(t, root, "sys", outside) }, syscall.ELOOP},
 		"masked behind a link": {func(root string, s *specs.Spec) {
@@ -163,6 +163,8 @@ func TestEscape(t *testing.T) {
 			link(t, root, "up", "../../../../.."+outside)
 			mountAt(s, outside, "/up/x")
 		}, 0},
+		"target in procfs":    {func(root string, s *specs.Spec) { link(t, root, "up", "/proc"); mountAt(s, outside, "/up/fs") }, syscall.EXDEV},
+		"target in sysfs":     {func(root string, s *specs.Spec) { link(t, root, "up", "sys"); mountAt(s, outside, "/up/fs") }, syscall.EXDEV},
 		"target by procfs":    {func(root string, s *specs.Spec) { link(t, root, "up", "/proc/1/root"); mountAt(s, outside, "/up/tmp") }, 0},
 		"cwd by a descriptor": {func(_ string, s *specs.Spec) { s.Process.Cwd = "/proc/self/fd/7" }, syscall.ELOOP},
 		"cwd by a link":       {func(root string, s *specs.Spec) { link(t, root, "w", "/proc/self/fd/8"); s.Process.Cwd = "/w" }, 0},
