@@ -109,7 +109,7 @@ func (s *Server) genericConfig(ctx context.Context) (*genericapiserver.Config, e
 		return nil, err
 	}
 	cfg.BuildHandlerChainFunc = func(h http.Handler, c *genericapiserver.Config) http.Handler {
-		return client.With(genericapiserver.DefaultBuildHandlerChain(client.Translate(h, s.lookup), c))
+		return client.With(genericapiserver.DefaultBuildHandlerChain(endStalled(client.Translate(h, s.lookup), c.RequestTimeout), c))
 	}
 	return cfg, nil
 }
