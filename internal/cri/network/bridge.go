@@ -255,6 +255,9 @@ func (b *bridge) configure(in *interior, host netlink.Link, rec *record) error {
 	if err := in.LinkSetUp(link); err != nil {
 		return fmt.Errorf("bring %s up: %w", podLink, err)
 	}
+	if err := settle(host.Attrs().Index, b.index); err != nil {
+		return err
+	}
 	for _, prefix := range b.prefixes {
 		route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway(prefix).AsSlice()}
 		if err := in.RouteAdd(route); err != nil {
@@ -262,6 +265,19 @@ func (b *bridge) configure(in *interior, host netlink.Link, rec *record) error {
 		}
 	}
 	return rec.Bandwidth.limit(in, host, link)
+}
+
+// settle has interfaces carry packets from now on, the host's end before the bridge, whose first port it may be. They got
+// their carrier when the Pod's end came up, but the kernel would act on that later (its link watch) and drop the Pod's
+// first packets: a second for a TCP connection, until its SYN is sent again. Since Linux 6.8, asking for an interface
+// makes it act at once.
+func settle(indexes ...int) error {
+	for _, index := range indexes {
+		if _, err := netlink.LinkByIndex(index); err != nil {
+			return fmt.Errorf("find interface %d: %w", index, err)
+		}
+	}
+	return nil
 }
 
 func removeLink(name string) error {
