@@ -3,8 +3,6 @@ package cri
 import (
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -44,18 +42,6 @@ func (c *crash) verify(d *death) {
 	c.settled(func() []string { return c.orphans(s) })
 	if c.Failed() {
 		c.Logf("after the death of: %s %s", d.kind, d.doomed)
-	}
-}
-
-// settled waits for what the runtime and the kernel do behind an answer.
-func (c *crash) settled(look func() []string) {
-	c.Helper()
-	wrong := look()
-	for deadline := time.Now().Add(20 * time.Second); len(wrong) > 0 && time.Now().Before(deadline); wrong = look() {
-		time.Sleep(5 * time.Millisecond)
-	}
-	if len(wrong) > 0 {
-		c.Errorf("this stays as it is:\n%s", strings.Join(wrong, "\n"))
 	}
 }
 
@@ -252,12 +238,7 @@ func (c *crashClient) verifyRuns(d *death, one *crashContainer, now told) {
 		if _, err := c.runtime.ExecSync(c.Context(), &runtimev1.ExecSyncRequest{ContainerId: one.id, Cmd: []string{"true"}, Timeout: 30}); err != nil {
 			c.Errorf("container %s: %v", one.name, err)
 		}
-		c.settled(func() []string {
-			if c.ran(one) == 0 {
-				return []string{"container " + one.name + " has not run"}
-			}
-			return nil
-		})
+		c.until("container "+one.name+" has run", func() bool { return c.ran(one) > 0 })
 	}
 	if n := c.ran(one); n > 1 || now == made && n != 0 && d.kind != diskForgets || now == running && n != 1 {
 		c.Errorf("container %s ran %d times: %+v", one.name, n, *one)

@@ -263,6 +263,29 @@ func (f *fixture) exec(id string, command ...string) string {
 	return strings.TrimSpace(string(answer.GetStdout()))
 }
 
+// settled waits for what the runtime and the kernel do behind an answer.
+func (f *fixture) settled(look func() []string) {
+	f.Helper()
+	wrong := look()
+	for deadline := time.Now().Add(20 * time.Second); len(wrong) > 0 && time.Now().Before(deadline); wrong = look() {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if len(wrong) > 0 {
+		f.Errorf("this stays as it is:\n%s", strings.Join(wrong, "\n"))
+	}
+}
+
+// until waits for something to be so.
+func (f *fixture) until(what string, is func() bool) {
+	f.Helper()
+	f.settled(func() []string {
+		if is() {
+			return nil
+		}
+		return []string{"it is not so that " + what}
+	})
+}
+
 // touch makes a file by which a container is told to end, maybe before the command that makes it.
 func (f *fixture) touch(id, path string) {
 	f.Helper()

@@ -1,18 +1,14 @@
 package cri
 
 import (
-	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -281,64 +277,6 @@ func TestPortForward(t *testing.T) {
 	}
 	if data, problem := forward(81); data != "" || !strings.Contains(problem, "connection refused") {
 		t.Errorf("closed port: data %q, error %q", data, problem)
-	}
-}
-
-// TestAbortedSessions: clients that vanish in every way leave nothing behind.
-func TestAbortedSessions(t *testing.T) {
-	f := newFixture(t)
-	pod, config := f.pod("web")
-	id := f.run(pod, config, "app", func(c *runtimev1.ContainerConfig) { c.Command, c.Stdin, c.Tty = []string{"cat"}, true, true })
-	quiet := f.run(pod, config, "quiet")
-	abort := func(n int) {
-		for i := range n {
-			switch i % 3 {
-			case 0:
-				f.connect(f.attachURL(&runtimev1.AttachRequest{ContainerId: id, Stdin: true, Stdout: true, Tty: true}), remotecommand.StreamProtocolV4Name).open("stdin", "stdout", "resize").Close()
-			case 1: // nothing is ever written here
-				f.connect(f.attachURL(&runtimev1.AttachRequest{ContainerId: quiet, Stdout: true, Stderr: true}), remotecommand.StreamProtocolV4Name).open("stdout", "stderr").Close()
-			case 2: // streams that are never opened
-				f.connect(f.attachURL(&runtimev1.AttachRequest{ContainerId: quiet, Stdout: true}), remotecommand.StreamProtocolV4Name).Close()
-			}
-		}
-	}
-	monitor := f.monitorPID(pod)
-	abort(30)
-	goroutines, files, theirs := settle(t, monitor, 0, 0, 0)
-	abort(500)
-	settle(t, monitor, goroutines+20, files+10, theirs+5)
-}
-
-// settle waits until no more is open than the bounds say (0: until it stays the same) and returns what is.
-func settle(t *testing.T, monitor, maxGoroutines, maxFiles, maxTheirs int) (goroutines, files, theirs int) {
-	t.Helper()
-	count := func(pid string) int {
-		entries, err := os.ReadDir("/proc/" + pid + "/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(entries)
-	}
-	deadline := time.Now().Add(60 * time.Second) // streams that were never opened are waited for for 30 s
-	for {
-		goroutines, files, theirs = runtime.NumGoroutine(), count("self"), count(strconv.Itoa(monitor))
-		if maxGoroutines > 0 && goroutines <= maxGoroutines && files <= maxFiles && theirs <= maxTheirs {
-			return goroutines, files, theirs
-		}
-		if time.Now().After(deadline) {
-			var stacks bytes.Buffer
-			buffer := make([]byte, 1<<20)
-			stacks.Write(buffer[:runtime.Stack(buffer, true)])
-			t.Fatalf("%d goroutines (%d), %d files (%d), %d files of the monitor (%d)\n%s", goroutines, maxGoroutines, files, maxFiles, theirs, maxTheirs, stacks.String()[:min(stacks.Len(), 20000)])
-		}
-		if maxGoroutines == 0 {
-			time.Sleep(2 * time.Second)
-			if runtime.NumGoroutine() >= goroutines {
-				return goroutines, files, theirs
-			}
-			continue
-		}
-		time.Sleep(100 * time.Millisecond)
 	}
 }
 
