@@ -51,7 +51,9 @@ func readAt[T runtime.Object](ctx context.Context, l *lookup, resource, namespac
 	if !ok {
 		return none, fmt.Errorf("read %s: not served", resource)
 	}
-	o, err := getter.Get(genericapirequest.WithNamespace(ctx, namespace), name, &metav1.GetOptions{ResourceVersion: version})
+	// An error names the resource of the context's request: that of this read, not that of the request being decided about.
+	ctx = genericapirequest.WithRequestInfo(genericapirequest.WithNamespace(ctx, namespace), &genericapirequest.RequestInfo{Resource: resource})
+	o, err := getter.Get(ctx, name, &metav1.GetOptions{ResourceVersion: version})
 	if err != nil {
 		return none, err
 	}

@@ -78,6 +78,41 @@ func TestTemplatesStayBare(t *testing.T) {
 	}
 }
 
+// TestPodAddresses keeps a status's podIP and the first of its podIPs equal.
+func TestPodAddresses(t *testing.T) {
+	for given, want := range map[string]string{
+		`{"podIP":"1.1.1.1"}`:                                          `{"podIP":"1.1.1.1","podIPs":[{"ip":"1.1.1.1"}]}`,
+		`{"podIPs":[{"ip":"1.1.1.1"},{"ip":"::1"}]}`:                   `{"podIP":"1.1.1.1","podIPs":[{"ip":"1.1.1.1"},{"ip":"::1"}]}`,
+		`{"podIP":"1.1.1.2","podIPs":[{"ip":"1.1.1.1"},{"ip":"::1"}]}`: `{"podIP":"1.1.1.2","podIPs":[{"ip":"1.1.1.2"}]}`,
+		`{"hostIP":"1.1.1.1"}`:                                         `{"hostIP":"1.1.1.1"}`,
+	} {
+		pod := &corev1.Pod{}
+		if err := json.Unmarshal([]byte(given), &pod.Status); err != nil {
+			t.Fatal(err)
+		}
+		defaults.SetPod(pod)
+		if got := text(t, pod.Status); got != want {
+			t.Errorf("%s: %s, want %s", given, got, want)
+		}
+	}
+}
+
+// TestOldAnnotations drops what very old clients said of init containers, of Pods and of templates.
+func TestOldAnnotations(t *testing.T) {
+	annotations := func() map[string]string {
+		return map[string]string{"a": "b", "pod.alpha.kubernetes.io/init-containers": "[]", "pod.beta.kubernetes.io/init-container-statuses": "[]"}
+	}
+	pod, template := &corev1.Pod{}, &corev1.PodTemplate{}
+	pod.Annotations, template.Template.Annotations = annotations(), annotations()
+	defaults.SetPod(pod)
+	defaults.SetPodTemplate(template)
+	for _, got := range []map[string]string{pod.Annotations, template.Template.Annotations} {
+		if len(got) != 1 || got["a"] != "b" {
+			t.Errorf("annotations %v", got)
+		}
+	}
+}
+
 // TestRegister covers the scheme's view: objects and lists.
 func TestRegister(t *testing.T) {
 	scheme := runtime.NewScheme()

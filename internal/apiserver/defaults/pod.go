@@ -33,10 +33,16 @@ func SetPod(pod *corev1.Pod) {
 	}
 	setPodResources(pod)
 	setStatus(&pod.Status)
+	dropOldAnnotations(pod.Annotations)
 }
 
 // SetPodTemplate fills in the defaults of a PodTemplate.
-func SetPodTemplate(t *corev1.PodTemplate) { SetPodSpec(&t.Template.Spec) }
+func SetPodTemplate(t *corev1.PodTemplate) { setTemplate(&t.Template) }
+
+func setTemplate(t *corev1.PodTemplateSpec) {
+	SetPodSpec(&t.Spec)
+	dropOldAnnotations(t.Annotations)
+}
 
 // SetPodSpec fills in the defaults that a Pod's spec and a Pod template's spec share.
 func SetPodSpec(spec *corev1.PodSpec) {
@@ -122,11 +128,20 @@ func setPodResources(pod *corev1.Pod) {
 	}
 }
 
+// setStatus keeps podIP and podIPs[0] equal. Where they differ podIP counts: an older node agent knows only that field.
 func setStatus(s *corev1.PodStatus) {
-	if len(s.HostIPs) == 0 && s.HostIP != "" {
-		s.HostIPs = []corev1.HostIP{{IP: s.HostIP}}
-	}
-	if len(s.PodIPs) == 0 && s.PodIP != "" {
+	switch {
+	case s.PodIP != "" && (len(s.PodIPs) == 0 || s.PodIPs[0].IP != s.PodIP):
 		s.PodIPs = []corev1.PodIP{{IP: s.PodIP}}
+	case len(s.PodIPs) > 0:
+		s.PodIP = s.PodIPs[0].IP
+	}
+}
+
+// dropOldAnnotations removes what very old clients said of init containers in annotations: neither stored nor returned.
+func dropOldAnnotations(annotations map[string]string) {
+	for _, stage := range []string{"alpha", "beta"} {
+		delete(annotations, "pod."+stage+".kubernetes.io/init-containers")
+		delete(annotations, "pod."+stage+".kubernetes.io/init-container-statuses")
 	}
 }

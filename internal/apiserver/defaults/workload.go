@@ -14,7 +14,7 @@ const (
 
 // SetDeployment fills in the defaults of a Deployment and of its Pod template.
 func SetDeployment(d *appsv1.Deployment) {
-	SetPodSpec(&d.Spec.Template.Spec)
+	setTemplate(&d.Spec.Template)
 	if d.Spec.Replicas == nil {
 		d.Spec.Replicas = new(replicas)
 	}
@@ -45,7 +45,7 @@ func setStrategy(s *appsv1.DeploymentStrategy) {
 
 // SetReplicaSet fills in the defaults of a ReplicaSet and of its Pod template.
 func SetReplicaSet(r *appsv1.ReplicaSet) {
-	SetPodSpec(&r.Spec.Template.Spec)
+	setTemplate(&r.Spec.Template)
 	if r.Spec.Replicas == nil {
 		r.Spec.Replicas = new(replicas)
 	}

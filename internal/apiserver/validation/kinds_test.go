@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -41,6 +42,7 @@ func TestKindRules(t *testing.T) {
 	account := creating(nil, validation.ServiceAccountCreate)
 	node := creating(defaults.SetNode, validation.NodeCreate)
 	event := creating(nil, validation.EventCreate)
+	newEvent := creating(nil, validation.NewEventCreate)
 	lease := creating[coordinationv1.Lease](nil, validation.LeaseCreate)
 	deployment := creating(defaults.SetDeployment, validation.DeploymentCreate)
 	replicaSet := creating[appsv1.ReplicaSet](defaults.SetReplicaSet, validation.ReplicaSetCreate)
@@ -91,7 +93,21 @@ func TestKindRules(t *testing.T) {
 		"budget":                 {budget, `{` + meta + `,"spec":{"minAvailable":1,"maxUnavailable":"200%"}}`, "spec,spec.maxUnavailable"},
 		"quota":                  {quota, `{` + meta + `,"spec":{"hard":{"pods":"1","limits.cpu":"2","requests.storage":"1Gi","count/jobs.batch":"3"}}}`, ""},
 		"quota bad":              {quota, `{` + meta + `,"spec":{"hard":{"gpu":"1","pods":"1500m"},"scopes":["X"]}}`, "spec.hard[gpu],spec.hard[pods],spec.scopes"},
-		"limits":                 {limits, `{` + meta + `,"spec":{"limits":[{"type":"Container","min":{"cpu":"2"},"max":{"cpu":"1"}}]}}`, "spec.limits[0].min[cpu]"},
+		"limits":                 {limits, `{` + meta + `,"spec":{"limits":[{"type":"Container","min":{"cpu":"2"},"max":{"cpu":"1"}}]}}`, "spec.limits[0].defaultRequest[cpu],spec.limits[0].default[cpu],spec.limits[0].min[cpu]"},
+		"event timed":            {event, `{` + meta + `,"eventTime":"2026-01-01T00:00:00.000000Z","involvedObject":{"namespace":"ns"}}`, "action,reason,reportingController,reportingInstance"},
+		"node families":          {node, `{` + cluster + `,"spec":{"podCIDRs":["10.0.0.0/8","11.0.0.0/8"]}}`, "spec.podCIDRs"},
+		"new event":              {newEvent, `{` + meta + `,"eventTime":"2026-01-01T00:00:00.000000Z","type":"Normal","series":{"count":2,"lastObservedTime":"2026-01-01T00:00:00.000000Z"}}`, ""},
+		"new event old fields":   {newEvent, `{` + meta + `,"count":1,"source":{"host":"h"},"firstTimestamp":"2026-01-01T00:00:00Z","series":{"count":1}}`, "count,eventTime,firstTimestamp,series.count,series.lastObservedTime,source,type"},
+		"quota scopes":           {quota, `{` + meta + `,"spec":{"hard":{"pods":"1"},"scopes":["BestEffort","NotBestEffort"]}}`, "spec.scopes"},
+		"quota scope of pods":    {quota, `{` + meta + `,"spec":{"hard":{"configmaps":"1"},"scopes":["Terminating"]}}`, "spec.scopes"},
+		"quota selector":         {quota, `{` + meta + `,"spec":{"hard":{"pods":"1"},"scopeSelector":{"matchExpressions":[{"scopeName":"Terminating","operator":"In","values":["x"]}]}}}`, "spec.scopeSelector.matchExpressions.operator"},
+		"quota selector class":   {quota, `{` + meta + `,"spec":{"hard":{"cpu":"1"},"scopeSelector":{"matchExpressions":[{"scopeName":"PriorityClass","operator":"In","values":["x"]}]}}}`, ""},
+		"limits type":            {limits, `{` + meta + `,"spec":{"limits":[{"type":"Odd"},{"type":"example.com/odd"}]}}`, "spec.limits[0].type"},
+		"limits name":            {limits, `{` + meta + `,"spec":{"limits":[{"type":"Container","max":{"pods":"1"}},{"type":"PersistentVolumeClaim","max":{"storage":"1"},"min":{"odd":"1"}}]}}`, "spec.limits[0].defaultRequest[pods],spec.limits[0].default[pods],spec.limits[0].max[pods],spec.limits[1].min[odd]"},
+		"limits default":         {limits, `{` + meta + `,"spec":{"limits":[{"type":"Container","min":{"cpu":"2"},"default":{"cpu":"1"},"defaultRequest":{"cpu":"1"}}]}}`, "spec.limits[0].defaultRequest[cpu],spec.limits[0].default[cpu]"},
+		"limits ratio":           {limits, `{` + meta + `,"spec":{"limits":[{"type":"Container","min":{"memory":"512Mi"},"max":{"memory":"2Gi"},"maxLimitRequestRatio":{"memory":"10"}}]}}`, "spec.limits[0].maxLimitRequestRatio[memory]"},
+		"limits huge pages":      {limits, `{` + meta + `,"spec":{"limits":[{"type":"Container","default":{"hugepages-2Mi":"4Mi"},"defaultRequest":{"hugepages-2Mi":"2Mi"}}]}}`, "spec.limits[0].defaultRequest[hugepages-2Mi]"},
+		"class overhead":         {class, `{` + cluster + `,"handler":"a","overhead":{"podFixed":{"odd":"1"}}}`, "overhead.limits[odd]"},
 		"limits pod":             {limits, `{` + meta + `,"spec":{"limits":[{"type":"Pod","default":{"cpu":"2"}}]}}`, "spec.limits[0].default"},
 		"role":                   {role, `{"metadata":{"name":"a:B","namespace":"ns"},"rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}]}`, ""},
 		"role bad":               {role, `{` + meta + `,"rules":[{"nonResourceURLs":["/x"]}]}`, "rules[0].nonResourceURLs,rules[0].verbs"},
@@ -142,18 +158,73 @@ func TestKindUpdates(t *testing.T) {
 	}
 }
 
+// TestWarnings has the warnings of one oddity each, and none of what is sound.
 func TestWarnings(t *testing.T) {
-	p := pod(t, `{"nodeSelector":{"beta.kubernetes.io/os":"linux"},"imagePullSecrets":[{}],"volumes":[{"name":"v","gitRepo":{"repository":"r"}}],"containers":[{"name":"app","image":"i","env":[{"name":"A"},{"name":"A"}],"resources":{"requests":{"memory":"100m"}}}]}`)
+	app := func(rest string) string { return `{"containers":[{"name":"app","image":"i"` + rest + `}]}` }
+	with := func(rest string) string { return `{"containers":[{"name":"app","image":"i"}],` + rest + `}` }
+	for name, c := range map[string]struct {
+		spec string
+		want []string
+	}{
+		"sound":         {app(`,"ports":[{"containerPort":80},{"containerPort":81,"hostPort":1,"hostIP":"1.1.1.1"}],"env":[{"name":"A","value":"1"},{"name":"A","value":"$(A)2"}]`), nil},
+		"node selector": {with(`"nodeSelector":{"beta.kubernetes.io/os":"linux"}`), []string{`spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead`}},
+		"node affinity": {with(`"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"beta.kubernetes.io/arch","operator":"Exists"}]}]}}}`),
+			[]string{`spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].key: beta.kubernetes.io/arch is deprecated since v1.14; use "kubernetes.io/arch" instead`}},
+		"pod affinity": {with(`"affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"a"}]},"podAntiAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":1,"podAffinityTerm":{"topologyKey":"a"}}]}}`),
+			[]string{
+				"spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector: a null labelSelector results in matching no pod",
+				"spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.labelSelector: a null labelSelector results in matching no pod",
+			}},
+		"spread": {with(`"topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"failure-domain.beta.kubernetes.io/zone","whenUnsatisfiable":"DoNotSchedule"}]`),
+			[]string{
+				`spec.topologySpreadConstraints[0].topologyKey: failure-domain.beta.kubernetes.io/zone is deprecated since v1.17; use "topology.kubernetes.io/zone" instead`,
+				"spec.topologySpreadConstraints[0].labelSelector: a null labelSelector results in matching no pod",
+			}},
+		"secrets": {with(`"imagePullSecrets":[{},{"name":"a"},{"name":"a"}]`),
+			[]string{`spec.imagePullSecrets[0].name: invalid empty name ""`, `spec.imagePullSecrets[2].name: duplicate name "a"`}},
+		"aliases":    {with(`"hostAliases":[{"ip":"1.1.1.1"},{"ip":"1.1.1.1"}]`), []string{`spec.hostAliases[1].ip: duplicate ip "1.1.1.1"`}},
+		"old volume": {with(`"volumes":[{"name":"v","gitRepo":{"repository":"r"}}]`), []string{"spec.volumes[0].gitRepo: deprecated in v1.11, and disabled by default in v1.33+"}},
+		"hidden":     {app(`,"env":[{"name":"A","value":"1"},{"name":"A","value":"2"}]`), []string{`spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply`}},
+		"fraction":   {app(`,"resources":{"requests":{"memory":"100m"}}`), []string{`spec.containers[0].resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer`}},
+		"equal ports": {app(`,"ports":[{"containerPort":80},{"containerPort":80,"name":"b"}]`),
+			[]string{"spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]"}},
+		"overlapping ports": {app(`,"ports":[{"containerPort":80},{"containerPort":80,"hostPort":1}]`),
+			[]string{"spec.containers[0].ports[1]: overlapping port definition with spec.containers[0].ports[0]"}},
+		"ambiguous ports": {app(`,"ports":[{"containerPort":80,"hostPort":1},{"containerPort":80,"hostPort":1,"hostIP":"1.1.1.1"}]`),
+			[]string{"spec.containers[0].ports[1]: dangerously ambiguous port definition with spec.containers[0].ports[0]"}},
+		"host address alone": {app(`,"ports":[{"containerPort":80,"hostIP":"1.1.1.1","protocol":"TCP"}]`),
+			[]string{`spec.containers[0].ports[0]: hostIP set without hostPort: {Name: HostPort:0 ContainerPort:80 Protocol:TCP HostIP:1.1.1.1}`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d := cmp.Diff(c.want, validation.PodWarnings(pod(t, c.spec))); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestWarningsOfMetadata has those of the name and of annotations.
+func TestWarningsOfMetadata(t *testing.T) {
+	p := pod(t, `{"containers":[{"name":"app","image":"i"}]}`)
 	p.Name = "a.b"
-	got := strings.Join(validation.PodWarnings(p), "\n")
+	p.Annotations = map[string]string{
+		"scheduler.alpha.kubernetes.io/critical-pod":            "",
+		"container.seccomp.security.alpha.kubernetes.io/app":    "unconfined",
+		"container.apparmor.security.beta.kubernetes.io/app":    "runtime/default",
+		"container.apparmor.security.beta.kubernetes.io/absent": "runtime/default",
+	}
+	got := strings.Join(append(validation.PodWarnings(p), validation.AppArmorWarnings(p)...), "\n")
 	for _, want := range []string{
-		"metadata.name: this is used in the Pod's hostname", `spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead`,
-		`spec.imagePullSecrets[0].name: invalid empty name ""`, "spec.volumes[0].gitRepo: deprecated in v1.11",
-		`spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply`,
-		`spec.containers[0].resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer`,
+		"metadata.name: this is used in the Pod's hostname",
+		`metadata.annotations[scheduler.alpha.kubernetes.io/critical-pod]: non-functional in v1.16+; use the "priorityClassName" field instead`,
+		`metadata.annotations[container.seccomp.security.alpha.kubernetes.io/app]: non-functional in v1.27+; use the "seccompProfile" field instead`,
+		`metadata.annotations[container.apparmor.security.beta.kubernetes.io/app]: deprecated since v1.30; use the "appArmorProfile" field instead`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no warning %q in\n%s", want, got)
 		}
+	}
+	if n := strings.Count(got, "\n") + 1; n != 4 {
+		t.Errorf("%d warnings:\n%s", n, got)
 	}
 }

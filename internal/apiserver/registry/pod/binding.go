@@ -112,21 +112,24 @@ func merged(to, from map[string]string) map[string]string {
 }
 
 func setScheduled(pod *corev1.Pod) {
-	now := metav1.Now()
+	setCondition(pod, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue})
+}
+
+// setCondition replaces the Pod's condition of that type. Its transition is now, if its status was another.
+func setCondition(pod *corev1.Pod, c corev1.PodCondition) {
+	c.LastTransitionTime = metav1.Now()
 	for i := range pod.Status.Conditions {
-		c := &pod.Status.Conditions[i]
-		if c.Type != corev1.PodScheduled {
+		old := &pod.Status.Conditions[i]
+		if old.Type != c.Type {
 			continue
 		}
-		if c.Status != corev1.ConditionTrue {
-			c.LastTransitionTime = now
+		if old.Status == c.Status {
+			c.LastTransitionTime = old.LastTransitionTime
 		}
-		c.Status, c.Reason, c.Message = corev1.ConditionTrue, "", ""
+		*old = c
 		return
 	}
-	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
-		Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: now,
-	})
+	pod.Status.Conditions = append(pod.Status.Conditions, c)
 }
 
 // namelessBinding is the old resource "bindings", where the name is in the object.
