@@ -15,7 +15,7 @@ func discardTornIngests(contentDir string) error {
 		return fmt.Errorf("list ingests: %w", err)
 	}
 	for _, dir := range ingests {
-		if whole(dir) {
+		if isWhole(dir) {
 			continue
 		}
 		if err := os.RemoveAll(dir); err != nil {
@@ -25,7 +25,7 @@ func discardTornIngests(contentDir string) error {
 	return nil
 }
 
-func whole(ingest string) bool {
+func isWhole(ingest string) bool {
 	if _, err := os.Stat(filepath.Join(ingest, "data")); err != nil {
 		return false
 	}

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
@@ -189,69 +187,6 @@ func TestStoreIsReadAgain(t *testing.T) {
 	for _, ref := range []string{"busybox", id, strings.TrimPrefix(id, "sha256:")[:12]} {
 		if got, err := again.Get(t.Context(), ref); err != nil || got.ID != id {
 			t.Errorf("%s: %v, %v", ref, got, err)
-		}
-	}
-}
-
-// TestCrash kills a process in the middle of an import, over and over, and opens what it left.
-func TestCrash(t *testing.T) {
-	if dir := os.Getenv("MAYFLY_TEST_CRASH_DIR"); dir != "" {
-		importForever(t, dir, os.Getenv("MAYFLY_TEST_CRASH_ARCHIVE"))
-	}
-	dir, archive := filepath.Join(t.TempDir(), "images"), filepath.Join(t.TempDir(), "a.tar")
-	img := build(t, v1.Config{}, random(t, 1, 4<<20), random(t, 2, 4<<20))
-	if err := os.WriteFile(archive, saved(t, img, "crash"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 6 {
-		crash(t, dir, archive, time.Duration(30+i*25)*time.Millisecond)
-		s, err := New(t.Context(), Config{RootDir: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Settle(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		for _, item := range s.List() {
-			if _, err := s.Get(t.Context(), item.ID); err != nil {
-				t.Errorf("image %s is listed but broken: %v", item.ID, err)
-			}
-			remove(t, s, item.ID)
-		}
-		assertEmpty(t, s)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func crash(t *testing.T, dir, archive string, after time.Duration) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestCrash$")
-	cmd.Env = append(os.Environ(), "MAYFLY_TEST_CRASH_DIR="+dir, "MAYFLY_TEST_CRASH_ARCHIVE="+archive)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(after)
-	cmd.Process.Kill()
-	cmd.Wait()
-}
-
-func importForever(t *testing.T, dir, archive string) {
-	s, err := New(t.Context(), Config{RootDir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := s.Import(t.Context(), bytes.NewReader(data), ImportOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Remove(t.Context(), "crash"); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

@@ -17,12 +17,16 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/compression"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -352,6 +356,40 @@ func TestHostileManifests(t *testing.T) {
 			}
 			assertEmpty(t, s)
 		})
+	}
+}
+
+// TestCompressions has layers of each form in one image.
+func TestCompressions(t *testing.T) {
+	h, s := newHub(t), newStore(t)
+	form := func(name string, kind compression.Compression, mediaType types.MediaType) v1.Layer {
+		l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return layer(t, file{name: name, body: name}).Uncompressed() },
+			tarball.WithCompression(kind), tarball.WithMediaType(mediaType))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	plain, err := layer(t, file{name: "plain", body: "plain"}).Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.push(t, "forms:v1", build(t, v1.Config{},
+		form("gzip", compression.GZip, types.OCILayer), form("docker", compression.GZip, types.DockerLayer),
+		form("zstd", compression.ZStd, types.OCILayerZStd), static.NewLayer(body, types.OCIUncompressedLayer)))
+	pullNow(t, s, h.ref("forms:v1"))
+	img, err := s.Get(t.Context(), h.ref("forms:v1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"plain", "zstd", "docker", "gzip"} {
+		if got, err := os.ReadFile(filepath.Join(img.Lower[i], name)); err != nil || string(got) != name {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
 	}
 }
 

@@ -174,12 +174,15 @@ func (s *Store) assemble() {
 	s.transfer = local.NewTransferService(s.content, s.images, local.TransferConfig{
 		Leases:                 s.leases,
 		MaxConcurrentDownloads: 6,
+		MaxConcurrentUnpacks:   4,
 		DuplicationSuppressor:  &keyLock{},
 		UnpackPlatforms: []unpack.Platform{{
 			Platform:       s.platform,
 			SnapshotterKey: snapshotterName,
 			Snapshotter:    s.snapshotter,
-			Applier:        apply.NewFileSystemApplier(s.content),
+			// Layers are unpacked side by side, before each knows its parent.
+			SnapshotterCapabilities: []string{snapshots.RebaseCap},
+			Applier:                 apply.NewFileSystemApplier(s.content),
 		}},
 	})
 }
