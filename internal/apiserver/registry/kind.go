@@ -41,6 +41,8 @@ type Kind[T, L any, P Object[T], Q Object[L]] struct {
 	Create       func(P) field.ErrorList
 	Update       func(obj, old P) field.ErrorList
 	UpdateStatus func(obj, old P) field.ErrorList
+	// ByRequest judges what depends on the request, the API group say, besides; old is nil at a creation.
+	ByRequest func(_ context.Context, obj, old P) field.ErrorList
 	// Prepare normalizes a new object, PrepareUpdate an update, before they are judged.
 	Prepare       func(context.Context, P)
 	PrepareUpdate func(_ context.Context, obj, old P)

@@ -61,18 +61,24 @@ func (s *strategy[T, L, P, Q]) PrepareForUpdate(ctx context.Context, obj, old ru
 	}
 }
 
-func (s *strategy[T, L, P, Q]) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
-	if s.kind.Create == nil {
-		return nil
+func (s *strategy[T, L, P, Q]) Validate(ctx context.Context, obj runtime.Object) (errs field.ErrorList) {
+	if s.kind.Create != nil {
+		errs = s.kind.Create(obj.(P))
 	}
-	return s.kind.Create(obj.(P))
+	if s.kind.ByRequest != nil {
+		errs = append(errs, s.kind.ByRequest(ctx, obj.(P), nil)...)
+	}
+	return errs
 }
 
-func (s *strategy[T, L, P, Q]) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
-	if s.kind.Update == nil {
-		return nil
+func (s *strategy[T, L, P, Q]) ValidateUpdate(ctx context.Context, obj, old runtime.Object) (errs field.ErrorList) {
+	if s.kind.Update != nil {
+		errs = s.kind.Update(obj.(P), old.(P))
 	}
-	return s.kind.Update(obj.(P), old.(P))
+	if s.kind.ByRequest != nil {
+		errs = append(errs, s.kind.ByRequest(ctx, obj.(P), old.(P))...)
+	}
+	return errs
 }
 
 func (s *strategy[T, L, P, Q]) WarningsOnCreate(ctx context.Context, obj runtime.Object) []string {

@@ -51,7 +51,7 @@ func RuntimeClassCreate(c *nodev1.RuntimeClass) field.ErrorList {
 	errs := created(&c.ObjectMeta, false, apivalidation.NameIsDNSSubdomain)
 	errs = append(errs, dnsLabel(field.NewPath("handler"), c.Handler)...)
 	if c.Overhead != nil {
-		errs = append(errs, containerResources(field.NewPath("overhead", "podFixed"), &corev1.ResourceRequirements{Limits: c.Overhead.PodFixed}, nil)...)
+		errs = append(errs, containerResources(field.NewPath("overhead"), &corev1.ResourceRequirements{Limits: c.Overhead.PodFixed}, nil)...)
 	}
 	if s := c.Scheduling; s != nil {
 		p := field.NewPath("scheduling")

@@ -5,10 +5,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	utilnet "k8s.io/utils/net"
 )
 
 const maxPodCIDRs = 2
@@ -24,6 +24,9 @@ func nodeSpec(n *corev1.Node) field.ErrorList {
 	errs := taints(p.Child("taints"), n.Spec.Taints)
 	cidrs := p.Child("podCIDRs")
 	if len(n.Spec.PodCIDRs) > maxPodCIDRs {
+		errs = append(errs, field.Invalid(cidrs, n.Spec.PodCIDRs, "may specify no more than one CIDR for each IP family"))
+	}
+	if len(n.Spec.PodCIDRs) == maxPodCIDRs && utilnet.IsIPv6CIDRString(n.Spec.PodCIDRs[0]) == utilnet.IsIPv6CIDRString(n.Spec.PodCIDRs[1]) {
 		errs = append(errs, field.Invalid(cidrs, n.Spec.PodCIDRs, "may specify no more than one CIDR for each IP family"))
 	}
 	for i, cidr := range n.Spec.PodCIDRs {
@@ -78,27 +81,6 @@ func NodeUpdate(n, old *corev1.Node) field.ErrorList {
 		errs = append(errs, field.Forbidden(p.Child("providerID"), "node updates may not change providerID except from \"\" to valid"))
 	}
 	return errs
-}
-
-// EventCreate judges a new event: its namespace is that of the object it is about.
-func EventCreate(e *corev1.Event) field.ErrorList {
-	at := field.NewPath("involvedObject", "namespace")
-	about := e.InvolvedObject.Namespace
-	if about == "" {
-		if e.Namespace != metav1.NamespaceNone && e.Namespace != metav1.NamespaceDefault && e.Namespace != metav1.NamespaceSystem {
-			return field.ErrorList{field.Invalid(at, about, "does not match event.namespace")}
-		}
-		return nil
-	}
-	if about != e.Namespace {
-		return field.ErrorList{field.Invalid(at, about, "does not match event.namespace")}
-	}
-	return dnsSubdomain(field.NewPath("namespace"), e.Namespace)
-}
-
-// EventUpdate judges an update of an event.
-func EventUpdate(e, old *corev1.Event) field.ErrorList {
-	return append(updated(&e.ObjectMeta, &old.ObjectMeta), EventCreate(e)...)
 }
 
 // LeaseCreate judges a new lease.

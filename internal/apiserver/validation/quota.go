@@ -1,12 +1,11 @@
 package validation
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/resource"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -50,26 +49,82 @@ func quotaStatus(p *field.Path, s *corev1.ResourceQuotaStatus) field.ErrorList {
 
 func quotaSpec(p *field.Path, s *corev1.ResourceQuotaSpec) field.ErrorList {
 	errs := amounts(p.Child("hard"), s.Hard, quotaName)
+	at := p.Child("scopes")
 	for _, scope := range s.Scopes {
-		errs = append(errs, quotaScope(p.Child("scopes"), scope)...)
+		errs = append(errs, quotaScope(at, scope)...)
+		errs = append(errs, scopeOf(at, scope, s.Hard)...)
 	}
+	errs = append(errs, conflicting(at, s.Scopes)...)
 	if s.ScopeSelector == nil {
 		return errs
 	}
-	at := p.Child("scopeSelector", "matchExpressions")
+	at = p.Child("scopeSelector", "matchExpressions")
+	var selected []corev1.ResourceQuotaScope
 	for _, r := range s.ScopeSelector.MatchExpressions {
 		errs = append(errs, quotaScope(at.Child("scopeName"), r.ScopeName)...)
-		switch r.Operator {
-		case corev1.ScopeSelectorOpIn, corev1.ScopeSelectorOpNotIn:
-			if len(r.Values) == 0 {
-				errs = append(errs, field.Required(at.Child("values"), "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"))
-			}
-		case corev1.ScopeSelectorOpExists, corev1.ScopeSelectorOpDoesNotExist:
-			if len(r.Values) > 0 {
-				errs = append(errs, field.Invalid(at.Child("values"), r.Values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"))
-			}
-		default:
-			errs = append(errs, field.Invalid(at.Child("operator"), r.Operator, unknownOperator))
+		errs = append(errs, scopeOf(at, r.ScopeName, s.Hard)...)
+		errs = append(errs, scopeRequirement(at, r)...)
+		selected = append(selected, r.ScopeName)
+	}
+	return append(errs, conflicting(at, selected)...)
+}
+
+func scopeRequirement(p *field.Path, r corev1.ScopedResourceSelectorRequirement) field.ErrorList {
+	var errs field.ErrorList
+	if r.ScopeName != corev1.ResourceQuotaScopePriorityClass && r.ScopeName != corev1.ResourceQuotaScopeVolumeAttributesClass &&
+		len(quotaScope(p, r.ScopeName)) == 0 && r.Operator != corev1.ScopeSelectorOpExists {
+		errs = append(errs, field.Invalid(p.Child("operator"), r.Operator, "must be 'Exists' for the scope "+string(r.ScopeName)))
+	}
+	switch r.Operator {
+	case corev1.ScopeSelectorOpIn, corev1.ScopeSelectorOpNotIn:
+		if len(r.Values) == 0 {
+			errs = append(errs, field.Required(p.Child("values"), "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"))
+		}
+	case corev1.ScopeSelectorOpExists, corev1.ScopeSelectorOpDoesNotExist:
+		if len(r.Values) > 0 {
+			errs = append(errs, field.Invalid(p.Child("values"), r.Values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"))
+		}
+	default:
+		errs = append(errs, field.Invalid(p.Child("operator"), r.Operator, unknownOperator))
+	}
+	return errs
+}
+
+// scopeOf wants a quota with a scope to bound what that scope is of: Pods, but for the scope of volumes.
+func scopeOf(p *field.Path, scope corev1.ResourceQuotaScope, hard corev1.ResourceList) field.ErrorList {
+	var errs field.ErrorList
+	for _, n := range sortedNames(hard) {
+		if isStandard(string(n)) && !inScope(scope, n) {
+			errs = append(errs, field.Invalid(p, scope, "unsupported scope applied to resource"))
+		}
+	}
+	return errs
+}
+
+func inScope(scope corev1.ResourceQuotaScope, n corev1.ResourceName) bool {
+	switch scope {
+	case corev1.ResourceQuotaScopeBestEffort:
+		return n == corev1.ResourcePods
+	case corev1.ResourceQuotaScopeTerminating, corev1.ResourceQuotaScopeNotTerminating, corev1.ResourceQuotaScopeNotBestEffort,
+		corev1.ResourceQuotaScopePriorityClass, corev1.ResourceQuotaScopeCrossNamespacePodAffinity:
+		return slices.Contains([]corev1.ResourceName{
+			corev1.ResourcePods, corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceRequestsCPU,
+			corev1.ResourceRequestsMemory, corev1.ResourceLimitsCPU, corev1.ResourceLimitsMemory,
+		}, n)
+	case corev1.ResourceQuotaScopeVolumeAttributesClass:
+		return n == corev1.ResourcePersistentVolumeClaims || n == corev1.ResourceRequestsStorage
+	}
+	return true
+}
+
+func conflicting(p *field.Path, scopes []corev1.ResourceQuotaScope) field.ErrorList {
+	var errs field.ErrorList
+	for _, pair := range [][2]corev1.ResourceQuotaScope{
+		{corev1.ResourceQuotaScopeBestEffort, corev1.ResourceQuotaScopeNotBestEffort},
+		{corev1.ResourceQuotaScopeTerminating, corev1.ResourceQuotaScopeNotTerminating},
+	} {
+		if slices.Contains(scopes, pair[0]) && slices.Contains(scopes, pair[1]) {
+			errs = append(errs, field.Invalid(p, scopes, "conflicting scopes"))
 		}
 	}
 	return errs
@@ -106,85 +161,4 @@ func quotaName(p *field.Path, name string) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(p, name, "must be a standard resource for quota")}
-}
-
-// LimitRangeCreate judges a new LimitRange.
-func LimitRangeCreate(l *corev1.LimitRange) field.ErrorList {
-	errs := created(&l.ObjectMeta, true, apivalidation.NameIsDNSSubdomain)
-	taken := names{}
-	for i := range l.Spec.Limits {
-		at := field.NewPath("spec", "limits").Index(i)
-		errs = append(errs, qualifiedName(at.Child("type"), string(l.Spec.Limits[i].Type))...)
-		if taken.take(string(l.Spec.Limits[i].Type)) {
-			errs = append(errs, field.Duplicate(at.Child("type"), l.Spec.Limits[i].Type))
-		}
-		errs = append(errs, limitItem(at, &l.Spec.Limits[i])...)
-	}
-	return errs
-}
-
-// LimitRangeUpdate judges an update of a LimitRange.
-func LimitRangeUpdate(l, old *corev1.LimitRange) field.ErrorList {
-	return append(updated(&l.ObjectMeta, &old.ObjectMeta), LimitRangeCreate(l)...)
-}
-
-// limitItem wants min <= default request <= default limit <= max for every resource that has several of them.
-func limitItem(p *field.Path, item *corev1.LimitRangeItem) field.ErrorList {
-	var errs field.ErrorList
-	lists := []struct {
-		name string
-		list corev1.ResourceList
-	}{{"min", item.Min}, {"defaultRequest", item.DefaultRequest}, {"default", item.Default}, {"max", item.Max}}
-	all := corev1.ResourceList{}
-	for _, l := range lists {
-		errs = append(errs, amounts(p.Child(l.name), l.list, qualifiedName)...)
-		for n, q := range l.list {
-			all[n] = q
-		}
-	}
-	if item.Type == corev1.LimitTypePod {
-		if len(item.Default) > 0 {
-			errs = append(errs, field.Forbidden(p.Child("default"), "may not be specified when `type` is 'Pod'"))
-		}
-		if len(item.DefaultRequest) > 0 {
-			errs = append(errs, field.Forbidden(p.Child("defaultRequest"), "may not be specified when `type` is 'Pod'"))
-		}
-	}
-	if item.Type == corev1.LimitTypePersistentVolumeClaim {
-		_, low := item.Min[corev1.ResourceStorage]
-		_, high := item.Max[corev1.ResourceStorage]
-		if !low && !high {
-			errs = append(errs, field.Required(p, "either minimum or maximum storage value is required, but neither was provided"))
-		}
-	}
-	for _, n := range sortedNames(all) {
-		for i := range lists {
-			for _, higher := range lists[i+1:] {
-				errs = append(errs, ordered(p, n, lists[i].name, lists[i].list, higher.name, higher.list)...)
-			}
-		}
-		errs = append(errs, ratio(p.Child("maxLimitRequestRatio").Key(string(n)), n, item)...)
-	}
-	return errs
-}
-
-func ordered(p *field.Path, n corev1.ResourceName, low string, lows corev1.ResourceList, high string, highs corev1.ResourceList) field.ErrorList {
-	l, ok := lows[n]
-	h, ok2 := highs[n]
-	if !ok || !ok2 || l.Cmp(h) <= 0 {
-		return nil
-	}
-	return field.ErrorList{field.Invalid(p.Child(low).Key(string(n)), l.String(),
-		fmt.Sprintf("%s value %s is greater than %s value %s", low, l.String(), high, h.String()))}
-}
-
-func ratio(p *field.Path, n corev1.ResourceName, item *corev1.LimitRangeItem) field.ErrorList {
-	r, ok := item.MaxLimitRequestRatio[n]
-	if !ok {
-		return nil
-	}
-	if r.Cmp(*resource.NewQuantity(1, resource.DecimalSI)) < 0 {
-		return field.ErrorList{field.Invalid(p, r.String(), fmt.Sprintf("ratio %s is less than 1", r.String()))}
-	}
-	return nil
 }

@@ -38,6 +38,9 @@ func DeploymentStatusUpdate(d, old *appsv1.Deployment) field.ErrorList {
 	if s.AvailableReplicas > s.ReadyReplicas {
 		errs = append(errs, field.Invalid(p.Child("availableReplicas"), s.AvailableReplicas, "cannot be greater than readyReplicas"))
 	}
+	if n := s.TerminatingReplicas; n != nil {
+		errs = append(errs, nonNegative(p.Child("terminatingReplicas"), int64(*n))...)
+	}
 	if n := s.CollisionCount; n != nil {
 		errs = append(errs, nonNegative(p.Child("collisionCount"), int64(*n))...)
 		if o := old.Status.CollisionCount; o != nil && *n < *o {
@@ -192,6 +195,9 @@ func ReplicaSetStatusUpdate(r, old *appsv1.ReplicaSet) field.ErrorList {
 	})...)
 	if s.AvailableReplicas > s.ReadyReplicas {
 		errs = append(errs, field.Invalid(p.Child("availableReplicas"), s.AvailableReplicas, "cannot be greater than readyReplicas"))
+	}
+	if n := s.TerminatingReplicas; n != nil {
+		errs = append(errs, nonNegative(p.Child("terminatingReplicas"), int64(*n))...)
 	}
 	return errs
 }

@@ -5,7 +5,10 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
 	"github.com/mayfly-run/mayfly/internal/apiserver/validation"
@@ -68,9 +71,21 @@ func keepNames(refs []corev1.ObjectReference) []corev1.ObjectReference {
 func event() registry.Kind[corev1.Event, corev1.EventList, *corev1.Event, *corev1.EventList] {
 	return registry.Kind[corev1.Event, corev1.EventList, *corev1.Event, *corev1.EventList]{
 		Resource: corev1.Resource("events"), ShortNames: []string{"ev"}, Namespaced: true, CreateOnUpdate: true,
-		Create: validation.EventCreate, Update: validation.EventUpdate,
+		Create: validation.EventCreate, Update: validation.EventUpdate, ByRequest: newEvent,
 		Fields: eventFields, TTL: eventSeconds,
 	}
+}
+
+// newEvent judges what the newer of the two APIs wants besides.
+func newEvent(ctx context.Context, e, old *corev1.Event) field.ErrorList {
+	info, ok := genericapirequest.RequestInfoFrom(ctx)
+	switch {
+	case !ok || info.APIGroup != eventsv1.GroupName:
+		return nil
+	case old == nil:
+		return validation.NewEventCreate(e)
+	}
+	return validation.NewEventUpdate(e, old)
 }
 
 func eventFields(e *corev1.Event) fields.Set {
