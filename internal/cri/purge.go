@@ -7,11 +7,14 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sync/errgroup"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/mayfly-run/mayfly/internal/cri/container"
 	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/network"
 	"github.com/mayfly-run/mayfly/internal/cri/oci"
+	"github.com/mayfly-run/mayfly/internal/cri/sandbox"
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 )
 
@@ -54,18 +57,29 @@ func purgePods(ctx context.Context, cfg Config, cgroups *cgroup.Host) error {
 		return fmt.Errorf("open runtime to take it down: %w", err)
 	}
 	_, err := s.find(ctx)
-	errs := []error{err}
-	for _, c := range s.containers.All() {
+	err = errors.Join(err, together(s.containers.All(), func(c *container.Container) error {
 		if _, err := s.sandboxes.Get(c.SandboxID()); err != nil {
-			errs = append(errs, s.containers.Remove(ctx, c))
-		} else {
-			errs = append(errs, s.containers.Retire(ctx, c))
+			return s.containers.Remove(ctx, c)
 		}
+		return s.containers.Retire(ctx, c)
+	}))
+	err = errors.Join(err, together(s.sandboxes.All(), func(box *sandbox.Sandbox) error { return s.stopSandbox(ctx, box) }))
+	return errors.Join(err, s.sandboxes.EndStrays(ctx))
+}
+
+// together does something with each of a list, some at a time: what ends takes its time, most of it the kernel's.
+func together[T any](list []T, do func(T) error) error {
+	errs := make([]error, len(list))
+	var work errgroup.Group
+	work.SetLimit(16)
+	for i, one := range list {
+		work.Go(func() error {
+			errs[i] = do(one)
+			return nil
+		})
 	}
-	for _, box := range s.sandboxes.All() {
-		errs = append(errs, s.stopSandbox(ctx, box))
-	}
-	return errors.Join(append(errs, s.sandboxes.EndStrays(ctx))...)
+	_ = work.Wait()
+	return errors.Join(errs...)
 }
 
 // clearRunDir removes what the runtime made below the run directory, but never a directory that holds a mount.

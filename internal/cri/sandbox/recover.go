@@ -8,12 +8,19 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/mayfly-run/mayfly/internal/cri/state"
 	"github.com/mayfly-run/mayfly/internal/launch/monitor"
 )
 
-// dialTimeout is how long a living monitor may take to answer.
-const dialTimeout = 5 * time.Second
+const (
+	// dialTimeout is how long a living monitor may take to answer. A dead one is known at once: nobody listens. One that
+	// is taken for dead loses its containers, so a machine that is very busy gets the time that it needs.
+	dialTimeout = time.Minute
+	// atOnce is how many monitors are asked at a time, so that none waits for the processor behind hundreds.
+	atOnce = 16
+)
 
 // Found is what Recover learnt of one sandbox.
 type Found struct {
@@ -34,14 +41,15 @@ func (s *Service) Recover(ctx context.Context) ([]Found, error) {
 	errs := []error{err}
 	var mu sync.Mutex
 	var all []Found
-	var wait sync.WaitGroup
+	var wait errgroup.Group
+	wait.SetLimit(atOnce)
 	for id, record := range records {
 		sandbox := &Sandbox{ID: id, record: *record}
 		if err := s.reserve(sandbox, record.Config.Message); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		wait.Go(func() {
+		wait.Go(func() error {
 			found, err := s.find(ctx, sandbox)
 			mu.Lock()
 			defer mu.Unlock()
@@ -49,9 +57,10 @@ func (s *Service) Recover(ctx context.Context) ([]Found, error) {
 			if found != nil {
 				all = append(all, *found)
 			}
+			return nil
 		})
 	}
-	wait.Wait()
+	_ = wait.Wait()
 	errs = append(errs, s.sweep(ctx, records), s.sweepFiles())
 	return all, errors.Join(errs...)
 }
