@@ -47,6 +47,8 @@ type Instance struct {
 	PodManifestPath string
 	// RuntimeHandlers are paths of OCI runtimes by the handlers by which RuntimeClasses choose them.
 	RuntimeHandlers map[string]string
+	// NRI lets plugins of the Node Resource Interface connect to the runtime.
+	NRI bool
 	// ImageGCHigh and ImageGCLow, in percent of the disk, say when unused images are removed, and when that ends.
 	ImageGCHigh, ImageGCLow int
 	// LogLevel is debug, info, warn or error; LogFormat text or json.

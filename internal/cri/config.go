@@ -7,12 +7,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/cri/cdi"
 	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/network"
+	"github.com/mayfly-run/mayfly/internal/cri/nri"
 )
 
-// Names under which the runtime introduces itself.
+// Names under which the runtime introduces itself, and of what is in its directories.
 const (
 	runtimeName = "mayfly"
 	apiVersion  = "v1"
+	nriSocket   = "nri.sock"
 )
 
 // Config describes one runtime. Several run side by side when RootDir, RunDir, Socket, InstanceID, PodCIDRs and
@@ -43,6 +45,8 @@ type Config struct {
 	RuntimeHandlers map[string]string
 	// CDIDirs hold descriptions of devices by the Container Device Interface; empty is /etc/cdi and /var/run/cdi.
 	CDIDirs []string
+	// NRI lets plugins of the Node Resource Interface connect, at nri.sock in RunDir.
+	NRI bool
 	// Version is what the runtime says its version is.
 	Version string
 
@@ -66,6 +70,10 @@ func (c Config) complete() Config {
 
 func (c Config) image() image.Config {
 	return image.Config{RootDir: filepath.Join(c.RootDir, "images"), RegistryConfigDir: c.RegistryConfigDir}
+}
+
+func (c Config) nri() nri.Config {
+	return nri.Config{Name: runtimeName, Version: c.Version, Socket: filepath.Join(c.RunDir, nriSocket), CDIDirs: c.CDIDirs}
 }
 
 func (c Config) network() network.Config {

@@ -17,10 +17,12 @@ func (s *Server) CreateContainer(ctx context.Context, r *runtimev1.CreateContain
 	if r.GetConfig() == nil {
 		return nil, fmt.Errorf("container has no config: %w", errdefs.ErrInvalidArgument)
 	}
+	defer s.plugins.HoldOff()()
 	c, err := s.containers.Create(ctx, newID(), box, r.GetConfig())
 	if err != nil {
 		return nil, fmt.Errorf("create container %q: %w", r.GetConfig().GetMetadata().GetName(), err)
 	}
+	s.plugins.PostCreateContainer(ctx, c)
 	return &runtimev1.CreateContainerResponse{ContainerId: c.ID}, nil
 }
 
@@ -30,8 +32,10 @@ func (s *Server) StartContainer(ctx context.Context, r *runtimev1.StartContainer
 	if err != nil {
 		return nil, err
 	}
+	defer s.plugins.HoldOff()()
 	if err := s.containers.Start(ctx, c); err != nil {
 		return nil, err
 	}
+	s.plugins.PostStartContainer(ctx, c)
 	return &runtimev1.StartContainerResponse{}, nil
 }

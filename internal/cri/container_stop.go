@@ -6,6 +6,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mayfly-run/mayfly/internal/cri/container"
 )
 
 // StopContainer asks a container to end, and kills it after the timeout. One that is gone is no error.
@@ -17,7 +19,15 @@ func (s *Server) StopContainer(ctx context.Context, r *runtimev1.StopContainerRe
 	if err != nil {
 		return nil, err
 	}
-	return &runtimev1.StopContainerResponse{}, s.containers.Stop(ctx, c, time.Duration(r.GetTimeout())*time.Second)
+	return &runtimev1.StopContainerResponse{}, s.stopContainer(ctx, c, time.Duration(r.GetTimeout())*time.Second)
+}
+
+func (s *Server) stopContainer(ctx context.Context, c *container.Container, grace time.Duration) error {
+	if err := s.containers.Stop(ctx, c, grace); err != nil {
+		return err
+	}
+	s.plugins.StopContainer(ctx, c)
+	return nil
 }
 
 // RemoveContainer forgets a container, killing it where need be. One that is gone is no error.
@@ -29,5 +39,13 @@ func (s *Server) RemoveContainer(ctx context.Context, r *runtimev1.RemoveContain
 	if err != nil {
 		return nil, err
 	}
-	return &runtimev1.RemoveContainerResponse{}, s.containers.Remove(ctx, c)
+	return &runtimev1.RemoveContainerResponse{}, s.removeContainer(ctx, c)
+}
+
+func (s *Server) removeContainer(ctx context.Context, c *container.Container) error {
+	if err := s.containers.Remove(ctx, c); err != nil {
+		return err
+	}
+	s.plugins.RemoveContainer(ctx, c)
+	return nil
 }

@@ -5,6 +5,7 @@
 //	container/  create, start, stop, find again, remove, exec
 //	spec/       a CRI container → an OCI runtime specification
 //	cdi/        devices by name
+//	nri/        plugins that have a say in Pods and containers
 //	stream/     the server behind exec, attach and port-forward
 //	state/      what is remembered on disk
 //	image/      images, and the CRI's ImageService

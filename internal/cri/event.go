@@ -102,6 +102,9 @@ func (s *Server) GetContainerEvents(_ *runtimev1.GetEventsRequest, stream grpc.S
 
 // notify tells of a container.
 func (s *Server) notify(kind runtimev1.ContainerEventType, c *container.Container) {
+	if kind == runtimev1.ContainerEventType_CONTAINER_STOPPED_EVENT {
+		s.plugins.Exited(c)
+	}
 	if !s.events.anybody() {
 		return
 	}

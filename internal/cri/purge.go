@@ -84,7 +84,7 @@ func together[T any](list []T, do func(T) error) error {
 
 // clearRunDir removes what the runtime made below the run directory, but never a directory that holds a mount.
 func clearRunDir(run string) error {
-	for _, dir := range []string{"netns", "ns", "shm"} {
+	for _, dir := range []string{"netns", "ns", "shm", nriSocket} {
 		if err := ignoreMissing(os.Remove(filepath.Join(run, dir))); err != nil {
 			return fmt.Errorf("remove run directory: %w", err)
 		}

@@ -46,14 +46,19 @@ func (f *fixture) limit(id, v1, v2 string) string {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, dir := range group.Dirs() {
+	return inGroup(f, group.Dirs(), v1, v2)
+}
+
+func inGroup(t testing.TB, dirs []string, v1, v2 string) string {
+	t.Helper()
+	for _, dir := range dirs {
 		for _, name := range []string{v1, v2} {
 			if content, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
 				return strings.TrimSpace(string(content))
 			}
 		}
 	}
-	f.Fatalf("neither %s nor %s in %v", v1, v2, group.Dirs())
+	t.Fatalf("neither %s nor %s in %v", v1, v2, dirs)
 	return ""
 }
 

@@ -25,6 +25,7 @@ func (s *Server) RunPodSandbox(ctx context.Context, r *runtimev1.RunPodSandboxRe
 	if r.GetConfig() == nil {
 		return nil, fmt.Errorf("sandbox has no config: %w", errdefs.ErrInvalidArgument)
 	}
+	defer s.plugins.HoldOff()()
 	box, err := s.sandboxes.Run(ctx, newID(), r.GetRuntimeHandler(), r.GetConfig())
 	if err != nil {
 		return nil, fmt.Errorf("run sandbox %q: %w", r.GetConfig().GetMetadata().GetName(), err)

@@ -29,12 +29,13 @@ func (s *Server) stopSandbox(ctx context.Context, box *sandbox.Sandbox) error {
 	list := s.containers.Of(box.ID)
 	errs := make([]error, len(list))
 	for i, c := range list {
-		stopping.Go(func() { errs[i] = s.containers.Stop(ctx, c, 0) })
+		stopping.Go(func() { errs[i] = s.stopContainer(ctx, c, 0) })
 	}
 	stopping.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	s.plugins.StopPodSandbox(ctx, box)
 	if err := s.sandboxes.Stop(ctx, box); err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (s *Server) RemovePodSandbox(ctx context.Context, r *runtimev1.RemovePodSan
 func (s *Server) removeSandbox(ctx context.Context, box *sandbox.Sandbox) error {
 	var errs []error
 	for _, c := range s.containers.Of(box.ID) {
-		errs = append(errs, s.containers.Remove(ctx, c))
+		errs = append(errs, s.removeContainer(ctx, c))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -70,6 +71,7 @@ func (s *Server) removeSandbox(ctx context.Context, box *sandbox.Sandbox) error 
 	if err := s.sandboxes.Remove(ctx, box); err != nil {
 		return err
 	}
+	s.plugins.RemovePodSandbox(ctx, box)
 	s.notifySandbox(box, runtimev1.ContainerEventType_CONTAINER_DELETED_EVENT)
 	return nil
 }

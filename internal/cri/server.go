@@ -21,6 +21,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/image/engine"
 	"github.com/mayfly-run/mayfly/internal/cri/network"
+	"github.com/mayfly-run/mayfly/internal/cri/nri"
 	"github.com/mayfly-run/mayfly/internal/cri/oci"
 	"github.com/mayfly-run/mayfly/internal/cri/sandbox"
 	"github.com/mayfly-run/mayfly/internal/cri/stream"
@@ -48,6 +49,7 @@ type Server struct {
 	containers *container.Service
 	streams    *stream.Server
 	handlers   map[string]*oci.Runtime
+	plugins    *nri.Plugins // nil without NRI
 	events     broadcaster
 	grpc       *grpc.Server
 	direct     sync.WaitGroup // calls that did not come over the socket
@@ -100,6 +102,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.handlers, err = openHandlers(ctx, s.cfg); err != nil {
 		return err
 	}
+	if s.cfg.NRI {
+		if s.plugins, err = nri.New(s.cfg.nri()); err != nil {
+			return err
+		}
+	}
 	opening, openCtx := errgroup.WithContext(ctx)
 	opening.Go(func() (err error) {
 		s.images, err = image.New(context.WithoutCancel(openCtx), s.cfg.image())
@@ -115,14 +122,14 @@ func (s *Server) open(ctx context.Context) (err error) {
 func (s *Server) assemble(images container.Images, network sandbox.Network) (err error) {
 	s.sandboxes, err = sandbox.New(sandbox.Config{
 		RootDir: s.cfg.RootDir, RunDir: s.cfg.RunDir, CgroupRoot: s.cfg.CgroupRoot,
-		Cgroups: s.cgroups, Network: network, Executable: s.executable,
+		Cgroups: s.cgroups, Network: network, Executable: s.executable, Plugins: s.plugins,
 	})
 	if err != nil {
 		return err
 	}
 	s.containers, err = container.New(container.Config{
 		RootDir: s.cfg.RootDir, Cgroups: s.cgroups, Images: images, Sandboxes: s.sandboxes, Handlers: s.handlers,
-		CDIDirs: s.cfg.CDIDirs, Notify: s.notify,
+		CDIDirs: s.cfg.CDIDirs, Plugins: s.plugins, Notify: s.notify,
 	})
 	if err != nil {
 		return err
@@ -172,6 +179,10 @@ func (s *Server) Run(ctx context.Context) error {
 		s.streams.Close()
 		return err
 	}
+	if err := s.plugins.Start(s.sandboxes, s.containers); err != nil {
+		s.streams.Close()
+		return errors.Join(err, listener.Close())
+	}
 	running, runCtx := errgroup.WithContext(ctx)
 	running.Go(func() error { return s.streams.Run(runCtx) })
 	running.Go(func() error {
@@ -210,6 +221,7 @@ func (s *Server) close() {
 	if s.containers != nil {
 		s.containers.Close()
 	}
+	s.plugins.Close()
 	if s.images != nil {
 		if err := s.images.Close(); err != nil {
 			slog.Warn("image store not closed", "err", err)

@@ -162,6 +162,7 @@ func runtimeConfig(i config.Instance) cri.Config {
 		CNIBinDirs:        cniBinDirs,
 		CNIAutomatic:      cniAutomatic,
 		RuntimeHandlers:   i.RuntimeHandlers,
+		NRI:               i.NRI,
 		RegistryConfigDir: filepath.Join(i.DataDir, "certs.d"),
 		CgroupRoot:        i.CgroupRoot(),
 		Monitor:           binary.Executable(),

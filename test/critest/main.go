@@ -76,13 +76,13 @@ func run(ctx context.Context, o options) (err error) {
 	if err := redirect(filepath.Join(dir, "certs.d"), registry.URL); err != nil {
 		return err
 	}
-	endpoint, halt, err := startRuntime(dir, o.handler)
+	endpoint, plugins, halt, err := startRuntime(dir, o.handler)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, halt()) }()
 	report := filepath.Join(dir, "report.json")
-	if err := runSuite(ctx, o, skip, endpoint, report); err != nil {
+	if err := runSuite(ctx, o, skip, endpoint, plugins, report); err != nil {
 		return err
 	}
 	results, err := readReport(report)
@@ -92,22 +92,23 @@ func run(ctx context.Context, o options) (err error) {
 	return judge(results, skip, expected, o.focus == "")
 }
 
-// startRuntime starts a runtime below dir; halt stops it and removes all that it had made.
-func startRuntime(dir, handler string) (endpoint string, halt func() error, _ error) {
+// startRuntime starts a runtime below dir, which answers at endpoint and has NRI at plugins; halt stops it and removes all
+// that it had made.
+func startRuntime(dir, handler string) (endpoint, plugins string, halt func() error, _ error) {
 	var id [4]byte
 	rand.Read(id[:])
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	cfg := cri.Config{
 		RootDir: filepath.Join(dir, "root"), RunDir: filepath.Join(dir, "run"), Socket: filepath.Join(dir, "cri.sock"),
 		InstanceID: hex.EncodeToString(id[:]), PodCIDRs: []string{fmt.Sprintf("198.%d.%d.0/24", 18+id[0]%2, id[1])},
-		RegistryConfigDir: filepath.Join(dir, "certs.d"), Monitor: binary.Executable(),
+		RegistryConfigDir: filepath.Join(dir, "certs.d"), Monitor: binary.Executable(), NRI: true,
 	}
 	if handler != "" {
 		cfg.RuntimeHandlers = map[string]string{handlerName: handler}
 	}
 	runtime, err := cri.New(context.Background(), cfg)
 	if err != nil {
-		return "", nil, err
+		return "", "", nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -121,16 +122,16 @@ func startRuntime(dir, handler string) (endpoint string, halt func() error, _ er
 	}
 	select {
 	case <-runtime.Ready():
-		return "unix://" + cfg.Socket, halt, nil
+		return "unix://" + cfg.Socket, filepath.Join(cfg.RunDir, "nri.sock"), halt, nil
 	case err := <-done:
 		done <- err
-		return "", nil, errors.Join(halt())
+		return "", "", nil, errors.Join(halt())
 	}
 }
 
 // runSuite takes failed specs for no error: the report tells.
-func runSuite(ctx context.Context, o options, skip list, endpoint, report string) error {
-	suite := exec.CommandContext(ctx, o.suite, "-runtime-endpoint="+endpoint, "-image-endpoint="+endpoint,
+func runSuite(ctx context.Context, o options, skip list, endpoint, plugins, report string) error {
+	suite := exec.CommandContext(ctx, o.suite, "-runtime-endpoint="+endpoint, "-image-endpoint="+endpoint, "-nri-socket="+plugins,
 		"-ginkgo.skip="+skip.pattern(), "-ginkgo.json-report="+report, "-ginkgo.no-color", "-test.timeout=30m")
 	if o.handler != "" {
 		suite.Args = append(suite.Args, "-runtime-handler="+handlerName)

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
 
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 )
@@ -52,5 +55,24 @@ func (s *Service) removeCgroup(ctx context.Context, c *Container) error {
 	if err := group.Remove(ctx); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	return nil
+}
+
+// moveCgroup gives a container that is being made another cgroup, where a plugin has chosen one.
+func (s *Service) moveCgroup(ctx context.Context, c *Container, path string) error {
+	if path == c.record.Cgroup {
+		return nil
+	}
+	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
+		return fmt.Errorf("cgroup %q of container %q: not a clean absolute path: %w", path, c.ID, errdefs.ErrInvalidArgument)
+	}
+	group, err := s.cfg.Cgroups.Group(path)
+	if err != nil {
+		return err
+	}
+	if err := s.removeCgroup(ctx, c); err != nil {
+		return err
+	}
+	c.record.Cgroup, c.group = path, begin(group)
 	return nil
 }

@@ -41,6 +41,7 @@ func (s *Service) Create(ctx context.Context, id string, box *sandbox.Sandbox, c
 	}
 	defer func() {
 		if err != nil {
+			s.cfg.Plugins.UndoContainer(ctx, c)
 			err = errors.Join(err, s.removeCgroup(context.WithoutCancel(ctx), c), s.clear(c))
 			s.unreserve(c)
 		}
@@ -89,11 +90,11 @@ func (s *Service) prepare(ctx context.Context, c *Container, box *sandbox.Sandbo
 	if err != nil {
 		return err
 	}
-	return s.specify(c, box, img, volumes)
+	return s.specify(ctx, c, box, img, volumes)
 }
 
 // specify builds the specification and keeps it.
-func (s *Service) specify(c *Container, box *sandbox.Sandbox, img image.Image, volumes map[int]string) error {
+func (s *Service) specify(ctx context.Context, c *Container, box *sandbox.Sandbox, img image.Image, volumes map[int]string) error {
 	accounts, err := s.accounts.of(img)
 	if err != nil {
 		return err
@@ -129,6 +130,16 @@ func (s *Service) specify(c *Container, box *sandbox.Sandbox, img image.Image, v
 		return err
 	}
 	if err := cdi.Inject(built, s.cfg.CDIDirs, devices); err != nil {
+		return err
+	}
+	limits, err := s.cfg.Plugins.CreateContainer(ctx, box, c, built)
+	if err != nil {
+		return err
+	}
+	if limits != nil {
+		built.Linux.Resources = limit(c.record.Config.Message, built.Linux.Resources, limits)
+	}
+	if err := s.moveCgroup(ctx, c, built.Linux.CgroupsPath); err != nil {
 		return err
 	}
 	if err := s.fit(c, built); err != nil {

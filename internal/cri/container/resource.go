@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -25,15 +26,7 @@ func (s *Service) UpdateResources(c *Container, change *runtimev1.LinuxContainer
 	}
 	record := c.snapshot()
 	config := proto.Clone(record.Config.Message).(*runtimev1.ContainerConfig)
-	if config.Linux == nil {
-		config.Linux = &runtimev1.LinuxContainerConfig{}
-	}
-	if config.Linux.Resources == nil {
-		config.Linux.Resources = &runtimev1.LinuxContainerResources{}
-	}
-	merge(config.Linux.Resources, change)
-	limits := spec.Resources(config.Linux.Resources)
-	limits.Devices = built.Linux.Resources.Devices
+	limits := limit(config, built.Linux.Resources, change)
 	if c.Running() {
 		group, err := s.cfg.Cgroups.Group(record.Cgroup)
 		if err == nil {
@@ -55,6 +48,20 @@ func (s *Service) UpdateResources(c *Container, change *runtimev1.LinuxContainer
 		return err
 	}
 	return s.save(c)
+}
+
+// limit puts a change into what was asked for, and returns what the specification says of resources then.
+func limit(config *runtimev1.ContainerConfig, old *specs.LinuxResources, change *runtimev1.LinuxContainerResources) *specs.LinuxResources {
+	if config.Linux == nil {
+		config.Linux = &runtimev1.LinuxContainerConfig{}
+	}
+	if config.Linux.Resources == nil {
+		config.Linux.Resources = &runtimev1.LinuxContainerResources{}
+	}
+	merge(config.Linux.Resources, change)
+	limits := spec.Resources(config.Linux.Resources)
+	limits.Devices = old.Devices
+	return limits
 }
 
 // merge sets the fields that are set in change; maps and lists are replaced whole.

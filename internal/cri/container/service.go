@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/mayfly-run/mayfly/internal/cri/image"
@@ -26,6 +27,16 @@ type Images interface {
 	Release(holder string)
 }
 
+// Plugins have a say in containers that nobody else knows of yet, or that do not run yet; see package nri.
+type Plugins interface {
+	// CreateContainer may change the specification, and returns limits to be changed. Its error ends the container.
+	CreateContainer(ctx context.Context, box *sandbox.Sandbox, c *Container, built *specs.Spec) (*runtimev1.LinuxContainerResources, error)
+	// UndoContainer tells that a container came to nothing.
+	UndoContainer(ctx context.Context, c *Container)
+	// StartContainer comes before the only start. Its error ends the container.
+	StartContainer(ctx context.Context, c *Container) error
+}
+
 // Config of a [Service].
 type Config struct {
 	RootDir   string
@@ -36,6 +47,7 @@ type Config struct {
 	Handlers map[string]*oci.Runtime
 	// CDIDirs hold descriptions of devices, see package cdi.
 	CDIDirs []string
+	Plugins Plugins
 	// Notify hears of every change of a container's life, in order for one container. It must not block.
 	Notify func(kind runtimev1.ContainerEventType, c *Container)
 }

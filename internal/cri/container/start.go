@@ -37,6 +37,9 @@ func (s *Service) Start(ctx context.Context, c *Container) error {
 	if client == nil || !box.Ready() {
 		return fmt.Errorf("sandbox %q is not ready: %w", box.ID, errdefs.ErrFailedPrecondition)
 	}
+	if err := s.cfg.Plugins.StartContainer(ctx, c); err != nil {
+		return s.failStart(c, err)
+	}
 	if err := s.markStarted(c); err != nil {
 		return err
 	}
@@ -45,8 +48,7 @@ func (s *Service) Start(ctx context.Context, c *Container) error {
 	defer cancel()
 	status, err := s.launch(launchCtx, c, client)
 	if err != nil {
-		s.finish(c, monitor.Status{FinishedAt: time.Now(), ExitCode: codeStartError}, reasonStartError, err.Error())
-		return fmt.Errorf("start container %q: %w", c.ID, err)
+		return s.failStart(c, err)
 	}
 	c.mu.Lock()
 	c.running, c.pid = true, s.firstProcess(c.ID, &c.record, status)
@@ -56,6 +58,12 @@ func (s *Service) Start(ctx context.Context, c *Container) error {
 	c.mu.Unlock()
 	s.cfg.Notify(runtimev1.ContainerEventType_CONTAINER_STARTED_EVENT, c)
 	return nil
+}
+
+// failStart ends a container that could not be started. life is held.
+func (s *Service) failStart(c *Container, err error) error {
+	s.finish(c, monitor.Status{FinishedAt: time.Now(), ExitCode: codeStartError}, reasonStartError, err.Error())
+	return fmt.Errorf("start container %q: %w", c.ID, err)
 }
 
 // launchTimeout bounds a start whose kernel or disk has stopped answering.

@@ -49,6 +49,7 @@ func (s *Service) Recover(ctx context.Context) ([]Found, error) {
 			errs = append(errs, err)
 			continue
 		}
+		s.publish(sandbox)
 		wait.Go(func() error {
 			found, err := s.find(ctx, sandbox)
 			mu.Lock()

@@ -24,7 +24,7 @@ const cleanupTimeout = 10 * time.Second
 func clone[M proto.Message](m M) M { return proto.Clone(m).(M) }
 
 // Run makes a sandbox, ready for containers. After an error nothing is left of it.
-func (s *Service) Run(ctx context.Context, id, handler string, config *runtimev1.PodSandboxConfig) (_ *Sandbox, err error) {
+func (s *Service) Run(ctx context.Context, id, handler string, config *runtimev1.PodSandboxConfig) (*Sandbox, error) {
 	if config.GetMetadata() == nil {
 		return nil, fmt.Errorf("sandbox has no metadata: %w", errdefs.ErrInvalidArgument)
 	}
@@ -43,17 +43,43 @@ func (s *Service) Run(ctx context.Context, id, handler string, config *runtimev1
 	if err := s.reserve(sandbox, config); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			cleanCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-			defer cancel()
-			err = errors.Join(err, s.dismantle(cleanCtx, sandbox), s.discard(cleanCtx, sandbox))
-		}
-	}()
-	if err := s.store.Save(id, &sandbox.record); err != nil {
-		return nil, err
+	if err := s.make(ctx, sandbox); err != nil {
+		return nil, errors.Join(err, s.undo(ctx, sandbox))
 	}
-	return sandbox, s.build(ctx, sandbox)
+	s.publish(sandbox)
+	return sandbox, nil
+}
+
+// make does the work of Run: the record first, so that a crash leaves nothing that nobody knows of.
+func (s *Service) make(ctx context.Context, sandbox *Sandbox) error {
+	if err := s.store.Save(sandbox.ID, &sandbox.record); err != nil {
+		return err
+	}
+	if err := s.build(ctx, sandbox); err != nil {
+		return err
+	}
+	if err := s.cfg.Plugins.RunPodSandbox(ctx, sandbox); err != nil {
+		return err
+	}
+	sandbox.mu.Lock()
+	defer sandbox.mu.Unlock()
+	if sandbox.client == nil || sandbox.record.Phase != state.Starting {
+		return errDied
+	}
+	sandbox.record.Phase = state.Ready
+	return s.store.Save(sandbox.ID, &sandbox.record)
+}
+
+// undo takes down what was made. What cannot be shows as a sandbox that is not ready, for its client to remove.
+func (s *Service) undo(ctx context.Context, sandbox *Sandbox) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	s.cfg.Plugins.UndoPodSandbox(ctx, sandbox)
+	err := errors.Join(s.dismantle(ctx, sandbox), s.discard(ctx, sandbox))
+	if err != nil {
+		s.publish(sandbox)
+	}
+	return err
 }
 
 // check refuses what this runtime cannot do, before anything is made.
@@ -65,7 +91,7 @@ func (s *Service) check(config *runtimev1.PodSandboxConfig) error {
 	return CheckSysctls(config.GetLinux().GetSysctls(), want.Network, want.IPC)
 }
 
-// build does the work of Run. The monitor starts while the network is set up: neither needs the other.
+// build makes all that a sandbox consists of. The monitor starts while the network is set up: neither needs the other.
 func (s *Service) build(ctx context.Context, sandbox *Sandbox) error {
 	config := sandbox.record.Config.Message
 	hostname, err := Hostname(config)
@@ -84,13 +110,7 @@ func (s *Service) build(ctx context.Context, sandbox *Sandbox) error {
 			return err
 		}
 	}
-	sandbox.mu.Lock()
-	defer sandbox.mu.Unlock()
-	if sandbox.client == nil || sandbox.record.Phase != state.Starting {
-		return errDied
-	}
-	sandbox.record.Phase = state.Ready
-	return s.store.Save(sandbox.ID, &sandbox.record)
+	return nil
 }
 
 // errDied is the end of a sandbox that had not come to life.

@@ -39,6 +39,14 @@ type Observer interface {
 	Stopped(s *Sandbox)
 }
 
+// Plugins have a say in sandboxes that nobody else knows of yet, see package nri.
+type Plugins interface {
+	// RunPodSandbox comes when there is everything but containers. Its error ends the sandbox.
+	RunPodSandbox(ctx context.Context, s *Sandbox) error
+	// UndoPodSandbox tells that a sandbox came to nothing.
+	UndoPodSandbox(ctx context.Context, s *Sandbox)
+}
+
 // Config of a [Service].
 type Config struct {
 	// RootDir keeps what must survive the machine's restart, RunDir what need not.
@@ -48,6 +56,7 @@ type Config struct {
 	Cgroups    *cgroup.Host
 	Network    Network
 	Executable *monitor.Executable
+	Plugins    Plugins
 }
 
 // Service runs, finds, stops and removes sandboxes.
@@ -172,8 +181,14 @@ func (s *Service) reserve(sandbox *Sandbox, config *runtimev1.PodSandboxConfig) 
 		return fmt.Errorf("sandbox name %q is reserved for %q: %w", name, holder, errdefs.ErrAlreadyExists)
 	}
 	s.names[name] = sandbox.ID
-	s.byID[sandbox.ID] = sandbox
 	return nil
+}
+
+// publish lets others find a sandbox.
+func (s *Service) publish(sandbox *Sandbox) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byID[sandbox.ID] = sandbox
 }
 
 func (s *Service) forget(sandbox *Sandbox) {
