@@ -120,7 +120,7 @@ func (b *bench) living(ctx context.Context) (err error) {
 	with := func(name string, measure func(context.Context, *client) error) part {
 		return part{name, func(ctx context.Context) error { return measure(ctx, c) }}
 	}
-	err = b.each(ctx, with("ephemeral containers", b.ephemeral), with("Pods", b.pods), with("exec", b.commands), with("exec's output", b.throughput), with("the runtime", b.runtime), with("many Pods", b.many))
+	err = b.each(ctx, with("ephemeral containers", b.ephemeral), with("Pods", b.pods), with("exec", b.commands), with("exec's output", b.throughput), with("the runtime", b.runtime), with("image pulls", b.pulls), with("many Pods", b.many))
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: the daemon's output:\n%s", instance.Output())
 	}

@@ -107,7 +107,7 @@ func TestWrongContentIsRefused(t *testing.T) {
 		want string
 	}{
 		"a bit of a blob":     {change("/blobs/", flip), "digest"},
-		"a blob cut short":    {change("/blobs/", func(b []byte) []byte { return b[:len(b)-1] }), "size"},
+		"a blob cut short":    {change("/blobs/", func(b []byte) []byte { return b[:len(b)-1] }), "copy"},
 		"more than a blob":    {change("/blobs/", func(b []byte) []byte { return append(bytes.Clone(b), 0) }), "size"},
 		"a bit of a manifest": {change("/manifests/", func(b []byte) []byte { return bytes.Replace(b, []byte("config"), []byte("Config"), 1) }), "digest"},
 	} {
