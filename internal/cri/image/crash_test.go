@@ -79,6 +79,9 @@ func TestCrashes(t *testing.T) {
 	}
 	t.Logf("%d images were found", seen)
 	s := reopen(t, cfg)
+	for _, name := range crashImages {
+		pullNow(t, s, h.ref(name)) // which goes on from what was interrupted, and gives it up
+	}
 	for _, item := range s.List() {
 		remove(t, s, item.ID)
 	}

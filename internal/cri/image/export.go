@@ -17,11 +17,11 @@ import (
 // at once. An image that was asked for by name has that name in it; by ID, all its tags. Of an image for several
 // platforms it has this machine's.
 func (s *Store) Export(ctx context.Context, w io.Writer, refs ...string) error {
-	ctx, release, err := s.protect(within(ctx))
+	ctx, release, err := s.protect(within(ctx), "")
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer release(nil)
 	var options []archive.ExportOpt
 	for _, ref := range refs {
 		target, names, err := s.exported(ctx, ref)

@@ -50,14 +50,13 @@ func (s *Store) Import(ctx context.Context, r io.Reader, o ImportOptions) ([]Imp
 		}
 		o.Tag = name
 	}
-	ctx, release, err := s.protect(within(ctx))
+	ctx, release, err := s.protect(within(ctx), "")
 	if err != nil {
 		return nil, err
 	}
 	imported, err := s.importArchive(ctx, r, o)
-	release()
+	release(err)
 	if err != nil {
-		s.scheduleCollect()
 		return nil, fmt.Errorf("import image: %w", err)
 	}
 	return imported, nil

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -83,6 +84,56 @@ func TestCutDownloadGoesOn(t *testing.T) {
 	if sent > size+size/10 {
 		t.Errorf("%d bytes were sent of a layer of %d", sent, size)
 	}
+}
+
+// TestInterruptedPullGoesOn pulls what a registry that breaks down has sent half of, by a store that was opened again.
+func TestInterruptedPullGoesOn(t *testing.T) {
+	const size = 4 << 20
+	h, s := newHub(t), newStore(t)
+	h.push(t, "long:v1", build(t, v1.Config{}, random(t, 1, size), random(t, 2, size)))
+	down, sent := true, 0
+	var mu sync.Mutex
+	h.refuse(func(next http.Handler) http.Handler {
+		return blobs(next, func(w http.ResponseWriter, r *http.Request, body []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			from := offset(r)
+			switch {
+			case down && len(body) > size && from > 0:
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			case down && len(body) > size:
+				w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+				w.Write(body[:size/2])
+				w.(http.Flusher).Flush()
+				panic(http.ErrAbortHandler)
+			case from > 0:
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(body)-1, len(body)))
+				w.WriteHeader(http.StatusPartialContent)
+			}
+			n, _ := w.Write(body[from:])
+			sent += n
+		})
+	})
+	if _, err := s.Pull(t.Context(), h.ref("long:v1"), Credentials{}, nil); !errdefs.IsUnavailable(err) {
+		t.Fatalf("error %v", err)
+	}
+	if err := errorsOf(s.Collect(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again := reopen(t, s.config)
+	if err := again.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	down, sent = false, 0
+	mu.Unlock()
+	pullNow(t, again, h.ref("long:v1"))
+	if sent < size || sent > size*3/2 {
+		t.Errorf("%d bytes were sent the second time, of two layers of %d that were half there", sent, size)
+	}
+	remove(t, again, h.ref("long:v1"))
+	assertEmpty(t, again)
 }
 
 // TestWrongContentIsRefused has a registry that sends something else than was asked for.

@@ -53,13 +53,12 @@ func (s *Store) Pull(ctx context.Context, ref string, c Credentials, progress fu
 	})
 }
 
-func (s *Store) pull(ctx context.Context, named reference.Named, c Credentials, report func(Progress)) (string, error) {
-	ctx, release, err := s.protect(ctx)
+func (s *Store) pull(ctx context.Context, named reference.Named, c Credentials, report func(Progress)) (id string, err error) {
+	ctx, release, err := s.protect(ctx, named.String())
 	if err != nil {
 		return "", err
 	}
-	defer release()
-	var id string
+	defer func() { release(err) }()
 	for attempt := 1; ; attempt++ {
 		id, err = s.pullOnce(ctx, named, c, report)
 		if err == nil || attempt == attempts || !passing(err) {
@@ -69,9 +68,6 @@ func (s *Store) pull(ctx context.Context, named reference.Named, c Credentials, 
 		if err := pause(ctx, time.Duration(attempt)*200*time.Millisecond); err != nil {
 			return "", err
 		}
-	}
-	if err != nil {
-		s.scheduleCollect()
 	}
 	return id, err
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +22,6 @@ import (
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
-	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	bolt "go.etcd.io/bbolt"
@@ -94,7 +92,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	ctx = within(ctx)
-	if err := errors.Join(s.dropStaleLeases(ctx), s.load(ctx)); err != nil {
+	if err := errors.Join(s.takeStaleLeases(ctx), s.load(ctx)); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -198,55 +196,6 @@ func (l lenient) Match(p ocispec.Platform) bool {
 func (s *Store) emptyDir() string { return filepath.Join(s.config.RootDir, "empty") }
 
 func within(ctx context.Context) context.Context { return namespaces.WithNamespace(ctx, namespace) }
-
-// leaseLabel marks the leases of work under way; one that is found on opening belongs to a process that died.
-const leaseLabel = "mayfly.run/transfer"
-
-// protect keeps everything that is written with the returned context from collection until release is called.
-func (s *Store) protect(ctx context.Context) (_ context.Context, release func(), _ error) {
-	s.retryLeases(ctx)
-	lease, err := s.leases.Create(ctx, leases.WithRandomID(), leases.WithLabel(leaseLabel, "true"))
-	if err != nil {
-		return nil, nil, fmt.Errorf("create lease: %w", err)
-	}
-	release = func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		if err := s.leases.Delete(ctx, lease); err != nil {
-			slog.WarnContext(ctx, "delete image lease", "lease", lease.ID, "err", err)
-			s.stuckMu.Lock()
-			s.stuck = append(s.stuck, lease)
-			s.stuckMu.Unlock()
-		}
-	}
-	return leases.WithLease(ctx, lease.ID), release, nil
-}
-
-// retryLeases deletes the leases that a full disk kept, so that what they hold does not stay until the next start.
-func (s *Store) retryLeases(ctx context.Context) {
-	s.stuckMu.Lock()
-	defer s.stuckMu.Unlock()
-	s.stuck = slices.DeleteFunc(s.stuck, func(lease leases.Lease) bool {
-		err := s.leases.Delete(ctx, lease)
-		return err == nil || errdefs.IsNotFound(err)
-	})
-}
-
-func (s *Store) dropStaleLeases(ctx context.Context) error {
-	stale, err := s.leases.List(ctx, `labels."`+leaseLabel+`"==true`)
-	if err != nil {
-		return fmt.Errorf("list leases: %w", err)
-	}
-	for _, lease := range stale {
-		if err := s.leases.Delete(ctx, lease); err != nil {
-			return fmt.Errorf("delete stale lease: %w", err)
-		}
-	}
-	if len(stale) > 0 {
-		s.scheduleCollect()
-	}
-	return nil
-}
 
 func (s *Store) scheduleCollect() {
 	select {
