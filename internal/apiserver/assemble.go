@@ -15,13 +15,13 @@ import (
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/apiserver/pkg/util/compatibility"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/client"
 	"github.com/mayfly-run/mayfly/internal/apiserver/openapi"
 	"github.com/mayfly-run/mayfly/internal/apiserver/scheme"
 	"github.com/mayfly-run/mayfly/internal/apiserver/storage"
+	"github.com/mayfly-run/mayfly/internal/informer"
 )
 
 func (s *Server) open(ctx context.Context) (err error) {
@@ -45,7 +45,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	if s.client, err = kubernetes.NewForConfig(s.loop.Config(user.APIServerUser, user.SystemPrivilegedGroup)); err != nil {
 		return fmt.Errorf("loopback client: %w", err)
 	}
-	s.informers = informers.NewSharedInformerFactory(s.client, 0)
+	s.informers = informer.NewFactory(informer.Config{Client: s.client})
 	cfg, err := s.genericConfig(ctx)
 	if err != nil {
 		return err

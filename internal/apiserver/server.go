@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/apiserver/loopback"
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/plain"
 	"github.com/mayfly-run/mayfly/internal/apiserver/storage"
+	"github.com/mayfly-run/mayfly/internal/informer"
 )
 
 // drainTimeout bounds how long a stop waits for requests, streams say, that do not end by themselves.
@@ -37,7 +37,7 @@ type Server struct {
 	store     *storage.Store
 	loop      *loopback.Loopback
 	client    kubernetes.Interface
-	informers informers.SharedInformerFactory
+	informers *informer.Factory
 	generic   *genericapiserver.GenericAPIServer
 	lookup    *lookup
 	dynamic   *admission.Dynamic

@@ -10,7 +10,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
@@ -29,6 +28,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/controller/rootca"
 	"github.com/mayfly-run/mayfly/internal/controller/scheduler"
 	"github.com/mayfly-run/mayfly/internal/controller/serviceaccount"
+	"github.com/mayfly-run/mayfly/internal/informer"
 )
 
 // candidate is a controller and the resources that it cannot do without.
@@ -40,12 +40,12 @@ type candidate struct {
 // shop is what controllers are built from.
 type shop struct {
 	*Controller
-	informers informers.SharedInformerFactory
+	informers *informer.Factory
 	recorder  func(component string) record.EventRecorder
 }
 
 // build makes the controllers whose resources are served.
-func (c *Controller) build(ctx context.Context, kinds served, factory informers.SharedInformerFactory) ([]runner, error) {
+func (c *Controller) build(ctx context.Context, kinds served, factory *informer.Factory) ([]runner, error) {
 	s := shop{c, factory, c.recorders(ctx)}
 	var runners []runner
 	for _, candidate := range s.candidates() {

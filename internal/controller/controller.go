@@ -23,10 +23,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+
+	"github.com/mayfly-run/mayfly/internal/informer"
 )
 
 // Config is what the controllers need.
@@ -83,7 +84,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	if err != nil {
 		return ignoreEnd(ctx, err)
 	}
-	factory := informers.NewSharedInformerFactoryWithOptions(c.client, 0, informers.WithTransform(trim))
+	factory := informer.NewFactory(informer.Config{Client: c.client, Transform: trim})
 	group, ctx := errgroup.WithContext(ctx)
 	runners, err := c.build(ctx, kinds, factory)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,7 +15,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"go.etcd.io/etcd/server/v3/config"
-	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.etcd.io/etcd/server/v3/features"
@@ -36,6 +36,11 @@ const (
 	keptFiles = 2
 	// quotaBytes bounds the database file; etcd refuses writes beyond it.
 	quotaBytes = 8 << 30
+	// maxRequestBytes, maxTxnOps and bcryptCost are etcd's defaults. They stand here since package embed, which has them,
+	// brings etcd's listeners along, 2 MB that nobody calls.
+	maxRequestBytes = 1536 << 10
+	maxTxnOps       = 128
+	bcryptCost      = 10
 	// memberName, clusterToken and peerURL are what the member is known by. Nobody listens at the URL.
 	memberName   = "mayfly"
 	clusterToken = "mayfly"
@@ -185,7 +190,6 @@ func (e *Etcd) config() (config.ServerConfig, error) {
 	if err != nil {
 		return config.ServerConfig{}, fmt.Errorf("etcd peer URL: %w", err)
 	}
-	d := embed.NewConfig()
 	log := newLogger(e.fatal)
 	return config.ServerConfig{
 		Name:                        memberName,
@@ -202,17 +206,15 @@ func (e *Etcd) config() (config.ServerConfig, error) {
 		SnapshotCatchUpEntries:      catchUpEntries,
 		MaxSnapFiles:                keptFiles,
 		MaxWALFiles:                 keptFiles,
-		MaxTxnOps:                   d.MaxTxnOps,
-		MaxRequestBytes:             d.MaxRequestBytes,
-		MaxConcurrentStreams:        d.MaxConcurrentStreams,
+		MaxTxnOps:                   maxTxnOps,
+		MaxRequestBytes:             maxRequestBytes,
+		MaxConcurrentStreams:        math.MaxUint32,
 		QuotaBackendBytes:           quotaBytes,
 		StrictReconfigCheck:         true,
 		PreVote:                     true,
-		AuthToken:                   d.AuthToken,
-		BcryptCost:                  d.BcryptCost,
-		TokenTTL:                    d.AuthTokenTTL,
-		CompactionBatchLimit:        d.CompactionBatchLimit,
-		CompactionSleepInterval:     d.CompactionSleepInterval,
+		AuthToken:                   "simple",
+		BcryptCost:                  bcryptCost,
+		TokenTTL:                    300,
 		WatchProgressNotifyInterval: 5 * time.Second,
 		WarningApplyDuration:        time.Second,
 		WarningUnaryRequestDuration: time.Second,

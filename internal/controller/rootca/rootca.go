@@ -11,12 +11,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/informers"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"github.com/mayfly-run/mayfly/internal/controller/work"
+	"github.com/mayfly-run/mayfly/internal/informer"
 )
 
 const (
@@ -39,7 +39,7 @@ type Controller struct {
 	client     kubernetes.Interface
 	namespaces corelisters.NamespaceLister
 	// published watches the ConfigMaps of that one name, rather than hold all the users' ones in memory.
-	published informers.SharedInformerFactory
+	published *informer.Factory
 	maps      corelisters.ConfigMapLister
 	data      map[string]string
 	queue     *work.Queue
@@ -50,7 +50,7 @@ func New(cfg Config) (*Controller, error) {
 	byName := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()
 	}
-	published := informers.NewSharedInformerFactoryWithOptions(cfg.Client, 0, informers.WithTweakListOptions(byName))
+	published := informer.NewFactory(informer.Config{Client: cfg.Client, Tweak: byName})
 	configMaps := published.Core().V1().ConfigMaps()
 	c := &Controller{
 		client: cfg.Client, namespaces: cfg.Namespaces.Lister(),

@@ -13,9 +13,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/mayfly-run/mayfly/internal/informer"
 )
 
 // patience is for machines under load; nothing is slow by itself.
@@ -24,7 +25,7 @@ const patience = 30 * time.Second
 // Trial is one fake API.
 type Trial struct {
 	Client    *fake.Clientset
-	Informers informers.SharedInformerFactory
+	Informers *informer.Factory
 	Events    *Recorder
 	// ctx is the informers', which outlive the controllers.
 	ctx context.Context //nolint:containedctx // It is the life of the trial itself.
@@ -40,7 +41,7 @@ func New(t *testing.T, objects ...runtime.Object) *Trial {
 	client.PrependReactor("create", "pods", bind(client))
 	// context.Background, for t.Context ends before the controllers are stopped.
 	ctx, cancel := context.WithCancel(context.Background())
-	tr := &Trial{Client: client, Informers: informers.NewSharedInformerFactory(client, 0), Events: &Recorder{}, ctx: ctx}
+	tr := &Trial{Client: client, Informers: informer.NewFactory(informer.Config{Client: client}), Events: &Recorder{}, ctx: ctx}
 	t.Cleanup(func() {
 		cancel()
 		tr.Informers.Shutdown()
