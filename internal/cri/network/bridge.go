@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -297,19 +300,47 @@ func removeLink(name string) error {
 	return nil
 }
 
-// removePortsOf removes the interfaces at the bridge that keep does not name.
+// removePortsOf removes the interfaces at the bridge that keep does not name. They go as a group: after each removal the
+// kernel waits for all processors to have let go of it, tens of milliseconds on a busy machine, with its lock of the
+// network held.
 func removePortsOf(name string, keep map[string]bool) error {
 	entries, err := os.ReadDir(filepath.Join("/sys/class/net", name, "brif"))
 	if err != nil {
 		return ignoreMissing(err)
 	}
+	group := 1 + rand.Int32N(math.MaxInt32) // 0 is everybody's
+	grouped := false
 	var errs []error
 	for _, entry := range entries {
-		if !keep[entry.Name()] {
-			errs = append(errs, removeLink(entry.Name()))
+		if keep[entry.Name()] {
+			continue
+		}
+		link, err := netlink.LinkByName(entry.Name())
+		if err == nil {
+			err = netlink.LinkSetGroup(link, int(group))
+		}
+		switch {
+		case err == nil:
+			grouped = true
+		case !errors.As(err, &netlink.LinkNotFoundError{}) && !errors.Is(err, unix.ENODEV):
+			errs = append(errs, fmt.Errorf("group interface %s: %w", entry.Name(), err))
 		}
 	}
+	if grouped {
+		errs = append(errs, removeGroup(uint32(group)))
+	}
 	return errors.Join(errs...)
+}
+
+// removeGroup removes the interfaces of a group, see rtnetlink(7) and IFLA_GROUP of linux/if_link.h.
+func removeGroup(group uint32) error {
+	request := nl.NewNetlinkRequest(unix.RTM_DELLINK, unix.NLM_F_ACK)
+	request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	request.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(group)))
+	if _, err := request.Execute(unix.NETLINK_ROUTE, 0); err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("remove interfaces of group %d: %w", group, err)
+	}
+	return nil
 }
 
 // allowForwarding lets packets through the host and from its loopback to the Pods. The error says what to set by hand.
