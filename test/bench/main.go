@@ -55,7 +55,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if b.archives, err = image.SaveAll(dir, b.tools.Programs()); err != nil {
 		return err
 	}
-	return b.each(ctx, part{"binary", b.binary}, part{"starts", b.starts}, part{"the API", b.api}, part{"running instance", b.living}, part{"other runtimes", b.others})
+	return b.each(ctx, part{"binary", b.binary}, part{"starts", b.starts}, part{"the API", b.api}, part{"running instance", b.living}, part{"a crowd", b.crowd}, part{"other runtimes", b.others})
 }
 
 // part is something to measure, which can fail without the others.
