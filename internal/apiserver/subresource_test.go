@@ -94,6 +94,35 @@ func TestSubresourcesRefuse(t *testing.T) {
 	}
 }
 
+// TestStatusWritersOwnTheStatus gives them neither owners nor their part in them.
+func TestStatusWritersOwnTheStatus(t *testing.T) {
+	_, set := podCaller(t)
+	body := `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"x","uid":"y"}]},"spec":{"hostname":"x"},"status":{"message":"m"}}`
+	p, err := set.CoreV1().Pods("default").Patch(t.Context(), "plain", types.MergePatchType, []byte(body), metav1.PatchOptions{FieldManager: "writer"}, "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.OwnerReferences) != 0 || p.Spec.Hostname != "" || p.Status.Message != "m" || p.Status.QOSClass == "" {
+		t.Errorf("%+v", p)
+	}
+	for _, f := range p.ManagedFields {
+		if f.Manager == "writer" && string(f.FieldsV1.Raw) != `{"f:status":{"f:message":{}}}` {
+			t.Errorf("the writer owns %s", f.FieldsV1.Raw)
+		}
+	}
+}
+
+// TestMissingAccountIsNamed as upstream does.
+func TestMissingAccountIsNamed(t *testing.T) {
+	_, set := podCaller(t)
+	p := benchPod("homeless")
+	p.Spec.ServiceAccountName = "nobody"
+	_, err := set.CoreV1().Pods("default").Create(t.Context(), p, metav1.CreateOptions{})
+	if err == nil || err.Error() != `pods "homeless" is forbidden: error looking up service account default/nobody: serviceaccount "nobody" not found` {
+		t.Error(err)
+	}
+}
+
 // TestEvictionSaysWhy covers dry runs by URL and by body, the condition that an evicted Pod leaves with, and budgets.
 func TestEvictionSaysWhy(t *testing.T) {
 	c, set := podCaller(t)

@@ -94,8 +94,13 @@ func findAccount(ctx context.Context, accounts Accounts, namespace, name string)
 	var err error
 	for range accountAttempts {
 		account, err = accounts.ServiceAccount(ctx, namespace, name)
-		if name != "default" || !apierrors.IsNotFound(err) {
+		if !apierrors.IsNotFound(err) {
 			return account, err
+		}
+		// Its kind in the singular, which is how upstream puts it and what is searched for.
+		err = apierrors.NewNotFound(corev1.Resource("serviceaccount"), name)
+		if name != "default" {
+			return nil, err
 		}
 		select {
 		case <-ctx.Done():

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/warning"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
 	"github.com/mayfly-run/mayfly/internal/apiserver/scheme"
@@ -44,7 +45,7 @@ func New(c Config) (map[string]rest.Storage, error) {
 	streams := streams{pods: pods, nodes: c.Nodes, authorize: c.Upgrade}
 	return map[string]rest.Storage{
 		"pods":                     pods,
-		"pods/status":              registry.NewStatus(c.Options, pods, k),
+		"pods/status":              &Status{registry.NewStatus(c.Options, pods, k)},
 		"pods/binding":             &Binding{pods: pods},
 		"bindings":                 &namelessBinding{Binding{pods: pods}},
 		"pods/eviction":            &Eviction{pods: pods, budgets: c.Budgets},
@@ -56,6 +57,15 @@ func New(c Config) (map[string]rest.Storage, error) {
 		"pods/portforward":         &PortForward{streams},
 		"pods/proxy":               &Proxy{streams},
 	}, nil
+}
+
+// Status is "pods/status".
+type Status struct{ *registry.Status }
+
+// GetResetFields implements rest.ResetFieldsStrategy: what a status writer does not get to write it does not own either.
+func (*Status) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return registry.ResetFields("v1", fieldpath.MakePathOrDie("spec"),
+		fieldpath.MakePathOrDie("metadata", "deletionTimestamp"), fieldpath.MakePathOrDie("metadata", "ownerReferences"))
 }
 
 func describe() kind {
