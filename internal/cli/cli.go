@@ -15,6 +15,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/cli/down"
 	"github.com/mayfly-run/mayfly/internal/cli/image"
 	"github.com/mayfly-run/mayfly/internal/cli/kubectl"
+	"github.com/mayfly-run/mayfly/internal/cli/program"
 	"github.com/mayfly-run/mayfly/internal/cli/restore"
 	"github.com/mayfly-run/mayfly/internal/cli/up"
 	"github.com/mayfly-run/mayfly/internal/cli/version"
@@ -55,6 +56,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		doctor.New(streams),
 		image.New(streams),
 		kubectl.New(streams),
+		program.New(streams),
 		version.New(streams),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

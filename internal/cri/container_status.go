@@ -41,7 +41,11 @@ func (s *Server) containerInfo(c *container.Container) (map[string]string, error
 	if err != nil {
 		return nil, fmt.Errorf("describe container %s: %w", c.ID, err)
 	}
-	return map[string]string{"info": string(info)}, nil
+	program, err := s.containers.Program(c)
+	if err != nil { // a status tells of containers that cannot be started again, too
+		program = "none: " + err.Error()
+	}
+	return map[string]string{"info": string(info), "program": program}, nil
 }
 
 // ListContainers lists the containers that pass the filter, the oldest first.

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/utils/ptr"
 )
 
 // Periods of the node's own status.
@@ -131,6 +132,7 @@ func (a *Agent) nodeStatus(ctx context.Context, node *corev1.Node) corev1.NodeSt
 	info := a.machine.info
 	info.KubeletVersion = a.cfg.Version
 	info.ContainerRuntimeVersion = a.runtimeName + "://" + a.runtimeVersion
+	runtime, problems := a.runtimeStatus(ctx)
 	s := corev1.NodeStatus{
 		Capacity:    a.machine.capacity(a.cfg.MaxPods),
 		Allocatable: a.machine.capacity(a.cfg.MaxPods),
@@ -139,13 +141,28 @@ func (a *Agent) nodeStatus(ctx context.Context, node *corev1.Node) corev1.NodeSt
 			{Type: corev1.NodeHostName, Address: a.machine.hostname},
 		},
 		NodeInfo:        info,
-		Conditions:      a.nodeConditions(ctx, node),
+		Conditions:      a.nodeConditions(problems, node),
 		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: a.kubeletPort()}},
+	}
+	if runtime != nil {
+		s.RuntimeHandlers = runtimeHandlers(runtime)
+		s.Features = &corev1.NodeFeatures{SupplementalGroupsPolicy: ptr.To(runtime.GetFeatures().GetSupplementalGroupsPolicy())}
 	}
 	return s
 }
 
-func (a *Agent) nodeConditions(ctx context.Context, node *corev1.Node) []corev1.NodeCondition {
+// runtimeHandlers tells which handlers a RuntimeClass may choose here, and what each can do.
+func runtimeHandlers(runtime *runtimev1.StatusResponse) []corev1.NodeRuntimeHandler {
+	var list []corev1.NodeRuntimeHandler
+	for _, h := range runtime.GetRuntimeHandlers() {
+		list = append(list, corev1.NodeRuntimeHandler{Name: h.GetName(), Features: &corev1.NodeRuntimeHandlerFeatures{
+			RecursiveReadOnlyMounts: ptr.To(h.GetFeatures().GetRecursiveReadOnlyMounts()), UserNamespaces: ptr.To(h.GetFeatures().GetUserNamespaces()),
+		}})
+	}
+	return list
+}
+
+func (a *Agent) nodeConditions(problems string, node *corev1.Node) []corev1.NodeCondition {
 	now := metav1.NewTime(time.Now().Truncate(time.Second))
 	conditions := []corev1.NodeCondition{
 		{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientMemory", Message: "kubelet has sufficient memory available"},
@@ -153,7 +170,7 @@ func (a *Agent) nodeConditions(ctx context.Context, node *corev1.Node) []corev1.
 		{Type: corev1.NodePIDPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientPID", Message: "kubelet has sufficient PID available"},
 		{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", Message: "kubelet is posting ready status"},
 	}
-	if problems := a.runtimeProblems(ctx); problems != "" {
+	if problems != "" {
 		conditions[3] = corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Reason: "KubeletNotReady", Message: problems}
 	}
 	for i := range conditions {
@@ -168,19 +185,19 @@ func (a *Agent) nodeConditions(ctx context.Context, node *corev1.Node) []corev1.
 	return conditions
 }
 
-// runtimeProblems says what keeps the runtime from running Pods.
-func (a *Agent) runtimeProblems(ctx context.Context) string {
+// runtimeStatus asks the runtime, and says what keeps it from running Pods. The status is nil when it does not answer.
+func (a *Agent) runtimeStatus(ctx context.Context) (_ *runtimev1.StatusResponse, problems string) {
 	ctx, cancel := context.WithTimeout(ctx, statusCheck)
 	defer cancel()
 	answer, err := a.runtime.Status(ctx, &runtimev1.StatusRequest{})
 	if err != nil {
-		return "container runtime is down: " + err.Error()
+		return nil, "container runtime is down: " + err.Error()
 	}
-	var problems []string
+	var list []string
 	for _, c := range answer.GetStatus().GetConditions() {
 		if !c.GetStatus() {
-			problems = append(problems, fmt.Sprintf("%s is false, reason:%s message:%s", c.GetType(), c.GetReason(), c.GetMessage()))
+			list = append(list, fmt.Sprintf("%s is false, reason:%s message:%s", c.GetType(), c.GetReason(), c.GetMessage()))
 		}
 	}
-	return strings.Join(problems, "; ")
+	return answer, strings.Join(list, "; ")
 }

@@ -1,7 +1,6 @@
 package compile_test
 
 import (
-	"encoding/json"
 	"errors"
 	"flag"
 	"os"
@@ -69,26 +68,17 @@ func TestContainer(t *testing.T) {
 	golden(t, "container.golden", p)
 }
 
-// TestText prints what is kept on disk.
-func TestText(t *testing.T) {
-	config, err := json.Marshal(spec())
+func TestHost(t *testing.T) {
+	p, files, err := compile.Host([]string{"/usr/sbin/runc", "run", "x"}, compile.HostOptions{Env: []string{"PATH=/usr/sbin:/usr/bin"}, TTY: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	opt := compile.Options{Overlay: &compile.Overlay{Lower: []string{"/layers/2/fs", "/layers/1/fs"}, Upper: "/c/upper", Work: "/c/work"}}
-	got, err := compile.Text(config, opt)
-	if err != nil {
-		t.Fatal(err)
+	for _, f := range files {
+		f.Close()
 	}
-	want, err := os.ReadFile("testdata/container.golden")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Error(diff)
-	}
-	if _, err := compile.Text([]byte("{"), opt); err == nil {
-		t.Error("half a configuration compiles")
+	golden(t, "host.golden", p)
+	if _, _, err := compile.Host(nil, compile.HostOptions{}); err == nil {
+		t.Error("no command compiles")
 	}
 }
 
