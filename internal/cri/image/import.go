@@ -13,7 +13,6 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/images/archive"
-	"github.com/containerd/containerd/v2/core/transfer"
 	"github.com/containerd/containerd/v2/pkg/archive/compression"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
@@ -64,8 +63,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, o ImportOptions) ([]Imp
 
 func (s *Store) importArchive(ctx context.Context, r io.Reader, o ImportOptions) ([]Imported, error) {
 	to := &storer{store: s}
-	err := s.transfer.Transfer(ctx, &archiveSource{store: s, stream: r}, to, transfer.WithProgress(translate(o.Progress)))
-	if err != nil {
+	if err := s.transferred(ctx, &archiveSource{store: s, stream: r}, to, o.Progress); err != nil {
 		return nil, explainImport(err)
 	}
 	named, err := s.named(ctx, to.found, o.Tag)

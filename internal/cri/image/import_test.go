@@ -233,7 +233,7 @@ func assertEmpty(t *testing.T, s *Store) {
 func waitGone(t *testing.T, pattern string) {
 	t.Helper()
 	var left []string
-	for range 200 {
+	for range 1000 {
 		left, _ = filepath.Glob(pattern)
 		if len(left) == 0 {
 			return

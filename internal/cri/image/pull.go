@@ -74,8 +74,7 @@ func (s *Store) pull(ctx context.Context, named reference.Named, c Credentials, 
 
 func (s *Store) pullOnce(ctx context.Context, named reference.Named, c Credentials, report func(Progress)) (string, error) {
 	from, to := s.newSource(ctx, named.String(), c), &storer{store: s, one: true}
-	err := s.transfer.Transfer(ctx, from, to, transfer.WithProgress(translate(report)))
-	if err != nil {
+	if err := s.transferred(ctx, from, to, report); err != nil {
 		return "", explainPull(named.String(), from.reason.String(), err)
 	}
 	if len(to.found) != 1 {

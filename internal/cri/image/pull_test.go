@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
@@ -264,6 +265,71 @@ func TestPullByMirror(t *testing.T) {
 	}
 	if _, err := s.Get(t.Context(), "docker.io/library/thing:v1"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRegistriesAreConfigured reaches registries as their hosts.toml says.
+func TestRegistriesAreConfigured(t *testing.T) {
+	img := small(t, "configured")
+	h := newHub(t)
+	h.push(t, "library/thing:v1", img)
+	h.refuse(func(next http.Handler) http.Handler {
+		inner := guarded("me", "pass")(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/v2/prefixed/") {
+				http.StripPrefix("/v2/prefixed", next).ServeHTTP(w, r)
+				return
+			}
+			inner.ServeHTTP(w, r)
+		})
+	})
+	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.URL.Scheme, r.URL.Host, r.RequestURI = "http", h.host, ""
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		for name, values := range resp.Header {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(resp.StatusCode)
+		io.Copy(w, resp.Body)
+	}))
+	defer secure.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const nowhere = "server = \"http://127.0.0.1:1\"\n"
+	const login = "  [host.%q.header]\n    Authorization = \"Basic bWU6cGFzcw==\"\n" // me:pass
+	for name, tc := range map[string]struct{ config, want string }{
+		"plain HTTP, with a login":     {nowhere + fmt.Sprintf("[host.%q]\n"+login, "http://"+h.host, "http://"+h.host), ""},
+		"without a login":              {fmt.Sprintf("server = %q\n", "http://"+h.host), "authentication required"},
+		"a certificate authority":      {nowhere + fmt.Sprintf("[host.%q]\n  ca = %q\n"+login, secure.URL, ca, secure.URL), ""},
+		"no certificate authority":     {fmt.Sprintf("server = %q\n", secure.URL), "certificate"},
+		"certificates not looked at":   {nowhere + fmt.Sprintf("[host.%q]\n  skip_verify = true\n"+login, secure.URL, secure.URL), ""},
+		"a mirror that is down, first": {nowhere + fmt.Sprintf("[host.\"http://127.0.0.1:1\"]\n[host.%q]\n"+login, "http://"+h.host, "http://"+h.host), ""},
+		"a mirror below a path":        {nowhere + fmt.Sprintf("[host.%q]\n  override_path = true\n", "http://"+h.host+"/v2/prefixed/v2"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Mkdir(filepath.Join(dir, "r.example"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "r.example/hosts.toml"), []byte(tc.config), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := newStore(t, func(c *Config) { c.RegistryConfigDir = dir })
+			id, err := s.Pull(t.Context(), "r.example/library/thing:v1", Credentials{}, nil)
+			if tc.want == "" && (err != nil || id != imageID(t, img)) {
+				t.Errorf("pulled %s, %v", id, err)
+			}
+			if tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("error %v does not say %s", err, tc.want)
+			}
+		})
 	}
 }
 
