@@ -26,6 +26,7 @@ type kubelet struct{ address string }
 
 func (k kubelet) Endpoint(context.Context, string) (NodeEndpoint, error) {
 	return NodeEndpoint{Scheme: "http", Host: "node", Transport: &http.Transport{
+		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", k.address)
 		},

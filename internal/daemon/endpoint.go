@@ -22,6 +22,7 @@ func (e nodeEndpoint) Endpoint(_ context.Context, name string) (apiserver.NodeEn
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", e.socket)
 	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}
+	// A connection that is kept would be kept for nobody: each call has a transport of its own.
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}
 	return apiserver.NodeEndpoint{Scheme: "http", Host: e.name, Transport: transport, Dial: dial}, nil
 }

@@ -19,9 +19,10 @@ import (
 	"github.com/mayfly-run/mayfly/internal/apiserver/authz"
 )
 
-// Pods finds Pods.
+// Pods finds Pods, and the nodes that they are on.
 type Pods interface {
 	Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
+	Node(ctx context.Context, name string) (*corev1.Node, error)
 }
 
 // nodeRestriction keeps a node to its own: its Node, its lease, the Pods bound to it and their tokens. The node
@@ -137,14 +138,7 @@ func isRestricted(label string) bool {
 func (n *nodeRestriction) ownPod(ctx context.Context, node string, a admission.Attributes) error {
 	switch {
 	case a.GetOperation() == admission.Create && a.GetSubresource() == "":
-		p, ok := a.GetObject().(*corev1.Pod)
-		if !ok || !mirrored(p) {
-			return fmt.Errorf("pod does not have %q annotation, node %q can only create mirror pods", corev1.MirrorPodAnnotationKey, node)
-		}
-		if p.Spec.NodeName != node {
-			return fmt.Errorf("node %q can only create pods with spec.nodeName set to itself", node)
-		}
-		return nil
+		return n.ownMirror(ctx, node, a)
 	case a.GetSubresource() == "eviction":
 		name := a.GetName()
 		if e, ok := a.GetObject().(*policyv1.Eviction); ok && name == "" {
@@ -165,6 +159,82 @@ func (n *nodeRestriction) ownPod(ctx context.Context, node string, a admission.A
 		return nil
 	}
 	return fmt.Errorf("unexpected operation %q on pods, node %q can only create and delete mirror pods", a.GetOperation(), node)
+}
+
+// ownMirror lets a node show the Pods that it runs by itself, which are its own and need nothing of the API.
+func (n *nodeRestriction) ownMirror(ctx context.Context, node string, a admission.Attributes) error {
+	p, ok := a.GetObject().(*corev1.Pod)
+	if !ok || !mirrored(p) {
+		return fmt.Errorf("pod does not have %q annotation, node %q can only create mirror pods", corev1.MirrorPodAnnotationKey, node)
+	}
+	if p.Spec.NodeName != node {
+		return fmt.Errorf("node %q can only create pods with spec.nodeName set to itself", node)
+	}
+	if len(p.OwnerReferences) != 1 {
+		return fmt.Errorf("node %q can only create pods with one owner reference, which is set to itself", node)
+	}
+	owner := p.OwnerReferences[0]
+	if owner.APIVersion != "v1" || owner.Kind != "Node" || owner.Name != node {
+		return fmt.Errorf("node %q can only create pods with an owner reference set to itself", node)
+	}
+	if owner.Controller == nil || !*owner.Controller {
+		return fmt.Errorf("node %q can only create pods with a controller owner reference set to itself", node)
+	}
+	if owner.BlockOwnerDeletion != nil && *owner.BlockOwnerDeletion {
+		return fmt.Errorf("node %q must not set blockOwnerDeletion on an owner reference", node)
+	}
+	found, err := n.pods.Node(ctx, node)
+	if err != nil {
+		return err
+	}
+	if owner.UID != found.UID {
+		return fmt.Errorf("node %s UID mismatch: expected %s got %s", node, owner.UID, found.UID)
+	}
+	if needs := needed(p); needs != "" {
+		return fmt.Errorf("node %q can not create pods that reference %s", node, needs)
+	}
+	return nil
+}
+
+// needed is a kind of object of the API that the Pod refers to, if it does to any.
+func needed(p *corev1.Pod) string {
+	switch {
+	case p.Spec.ServiceAccountName != "":
+		return "a service account"
+	case len(p.Spec.ImagePullSecrets) > 0:
+		return "secrets"
+	}
+	for _, v := range p.Spec.Volumes {
+		switch {
+		case v.Secret != nil:
+			return "secrets"
+		case v.ConfigMap != nil:
+			return "configmaps"
+		case v.PersistentVolumeClaim != nil:
+			return "persistentvolumeclaims"
+		case v.Projected != nil:
+			for _, s := range v.Projected.Sources {
+				if s.Secret != nil || s.ConfigMap != nil || s.ClusterTrustBundle != nil || s.ServiceAccountToken != nil {
+					return "objects of the API in projected volumes"
+				}
+			}
+		}
+	}
+	found := ""
+	_ = visit(p, func(c *corev1.Container) error {
+		for _, e := range c.Env {
+			if e.ValueFrom != nil && (e.ValueFrom.SecretKeyRef != nil || e.ValueFrom.ConfigMapKeyRef != nil) {
+				found = "secrets or configmaps"
+			}
+		}
+		for _, e := range c.EnvFrom {
+			if e.SecretRef != nil || e.ConfigMapRef != nil {
+				found = "secrets or configmaps"
+			}
+		}
+		return nil
+	})
+	return found
 }
 
 func (n *nodeRestriction) bound(ctx context.Context, node, namespace, name, verb string) error {

@@ -22,13 +22,29 @@ func (boundPods) Pod(_ context.Context, namespace, name string) (*corev1.Pod, er
 	return podOn(strings.Split(name, "-")[0], name), nil
 }
 
+// Node has the UID "u" whatever its name.
+func (boundPods) Node(_ context.Context, name string) (*corev1.Node, error) {
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u"}}, nil
+}
+
+// mirrorOn mirrors a Pod that runs on node a.
+func mirrorOn(change func(*corev1.Pod)) *corev1.Pod {
+	p, controller := podOn("a", "m"), true
+	p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"}
+	p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "a", UID: "u", Controller: &controller}}
+	p.Spec.Containers = []corev1.Container{{Name: "c"}}
+	if change != nil {
+		change(p)
+	}
+	return p
+}
+
 func podOn(node, name string) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u"}, Spec: corev1.PodSpec{NodeName: node}}
 }
 
 func TestNodesAreKeptToTheirOwn(t *testing.T) {
-	mirror := podOn("a", "m")
-	mirror.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"}
+	yes := true
 	node := func(name string, labels map[string]string) *corev1.Node {
 		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
 	}
@@ -41,11 +57,25 @@ func TestNodesAreKeptToTheirOwn(t *testing.T) {
 		obj, old                               runtime.Object
 		refused                                bool
 	}{
-		"own node":           {"nodes", "status", "", "a", admission.Update, node("a", nil), node("a", nil), false},
-		"other node":         {"nodes", "status", "", "b", admission.Update, node("b", nil), node("b", nil), true},
-		"register":           {"nodes", "", "", "", admission.Create, node("a", map[string]string{corev1.LabelHostname: "a"}), nil, false},
-		"reserved label":     {"nodes", "", "", "a", admission.Update, node("a", map[string]string{"node-restriction.kubernetes.io/x": "y"}), node("a", nil), true},
-		"mirror pod":         {"pods", "", "n", "m", admission.Create, mirror, nil, false},
+		"own node":            {"nodes", "status", "", "a", admission.Update, node("a", nil), node("a", nil), false},
+		"other node":          {"nodes", "status", "", "b", admission.Update, node("b", nil), node("b", nil), true},
+		"register":            {"nodes", "", "", "", admission.Create, node("a", map[string]string{corev1.LabelHostname: "a"}), nil, false},
+		"reserved label":      {"nodes", "", "", "a", admission.Update, node("a", map[string]string{"node-restriction.kubernetes.io/x": "y"}), node("a", nil), true},
+		"mirror pod":          {"pods", "", "n", "m", admission.Create, mirrorOn(nil), nil, false},
+		"mirror unowned":      {"pods", "", "n", "m", admission.Create, mirrorOn(func(p *corev1.Pod) { p.OwnerReferences = nil }), nil, true},
+		"mirror of two":       {"pods", "", "n", "m", admission.Create, mirrorOn(func(p *corev1.Pod) { p.OwnerReferences = append(p.OwnerReferences, p.OwnerReferences[0]) }), nil, true},
+		"mirror of another":   {"pods", "", "n", "m", admission.Create, mirrorOn(func(p *corev1.Pod) { p.OwnerReferences[0].Name = "b" }), nil, true},
+		"mirror of an older":  {"pods", "", "n", "m", admission.Create, mirrorOn(func(p *corev1.Pod) { p.OwnerReferences[0].UID = "old" }), nil, true},
+		"mirror of a Pod":     {"pods", "", "n", "m", admission.Create, mirrorOn(func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "Pod" }), nil, true},
+		"mirror uncontrolled": {"pods", "", "n", "m", admission.Create, mirrorOn(func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil }), nil, true},
+		"mirror that blocks":  {"pods", "", "n", "m", admission.Create, mirrorOn(func(p *corev1.Pod) { p.OwnerReferences[0].BlockOwnerDeletion = &yes }), nil, true},
+		"mirror with account": {"pods", "", "n", "m", admission.Create, mirrorOn(func(p *corev1.Pod) { p.Spec.ServiceAccountName = "x" }), nil, true},
+		"mirror with claim": {"pods", "", "n", "m", admission.Create, mirrorOn(func(p *corev1.Pod) {
+			p.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{}}}}
+		}), nil, true},
+		"mirror with secret": {"pods", "", "n", "m", admission.Create, mirrorOn(func(p *corev1.Pod) {
+			p.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{}}}
+		}), nil, true},
 		"pod":                {"pods", "", "n", "p", admission.Create, podOn("a", "p"), nil, true},
 		"delete own":         {"pods", "", "n", "a-1", admission.Delete, nil, nil, false},
 		"delete other":       {"pods", "", "n", "b-1", admission.Delete, nil, nil, true},
