@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
@@ -255,6 +256,9 @@ func (b *bridge) configure(in *interior, host netlink.Link, rec *record) error {
 			return fmt.Errorf("add address %s: %w", ip, err)
 		}
 	}
+	if err := b.quieten(in, link); err != nil {
+		return err
+	}
 	if err := in.LinkSetUp(link); err != nil {
 		return fmt.Errorf("bring %s up: %w", podLink, err)
 	}
@@ -268,6 +272,20 @@ func (b *bridge) configure(in *interior, host netlink.Link, rec *record) error {
 		}
 	}
 	return rec.Bandwidth.limit(in, host, link)
+}
+
+// quieten keeps a Pod without an address of IPv6 from announcing a link-local one: ten packets in its first seconds, of
+// which each of hundreds of Pods would get a copy.
+func (b *bridge) quieten(in *interior, link netlink.Link) error {
+	const none = 1 // IN6_ADDR_GEN_MODE_NONE of linux/if_link.h
+	if slices.ContainsFunc(b.prefixes, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
+		return nil
+	}
+	err := in.LinkSetIP6AddrGenMode(link, none)
+	if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) { // a kernel without IPv6
+		return fmt.Errorf("keep %s from making up addresses: %w", podLink, err)
+	}
+	return nil
 }
 
 // settle has interfaces carry packets from now on, the host's end before the bridge, whose first port it may be. They got
