@@ -138,9 +138,16 @@ type listener struct {
 	reason *reason
 }
 
-// RoundTrip repeats a refused HEAD as GET, since only that brings the reason along.
+// RoundTrip repeats a refused HEAD as GET, since only that brings the reason along, and what a registry that knows no
+// ranges refuses without one: the resolver passes over what it has.
 func (l *listener) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := l.next.RoundTrip(req)
+	if err == nil && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && req.Header.Get("Range") != "" {
+		resp.Body.Close()
+		whole := req.Clone(req.Context())
+		whole.Header.Del("Range")
+		resp, err = l.next.RoundTrip(whole)
+	}
 	if err != nil || resp.StatusCode < http.StatusBadRequest {
 		return resp, err
 	}
