@@ -41,7 +41,7 @@ func main() {
 }
 
 func run() error {
-	socket := flag.String("socket", "", "path of the listening socket")
+	socket := flag.String("socket", "", "file of the listening socket; whoever removes it from the working directory ends the monitor")
 	state := flag.String("state", "", "file that keeps the containers' states")
 	cgroups := flag.String("cgroups", "", "colon-separated cgroup directories to move into")
 	flag.Parse()

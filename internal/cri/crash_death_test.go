@@ -94,7 +94,7 @@ func (c *crash) killMonitor() string {
 		}
 		defer unix.Close(fd)
 		box := c.watchedBy(pids[i])
-		if box != "" && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
+		if box != "" && !isSpare(box) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
 			return box
 		}
 	}
@@ -105,19 +105,27 @@ func (c *crash) killMonitor() string {
 func (c *crash) watchedBy(pid int) string {
 	arguments := commandLine(pid)
 	if len(arguments) == 1 && filepath.Base(arguments[0]) == "pause" {
-		return c.monitorOf(commandLine(parent(pid)))
+		return c.monitorOf(parent(pid))
 	}
-	if c.monitorOf(commandLine(parent(pid))) != "" { // not a monitor, but about to be what a monitor starts
+	if c.monitorOf(parent(pid)) != "" { // not a monitor, but about to be what a monitor starts
 		return ""
 	}
-	return c.monitorOf(arguments)
+	return c.monitorOf(pid)
 }
 
-func (c *crash) monitorOf(arguments []string) string {
-	if at := slices.Index(arguments, "-socket"); at >= 0 && strings.HasPrefix(arguments[at+1], c.cfg.RunDir) {
-		return strings.TrimSuffix(filepath.Base(arguments[at+1]), ".sock")
+// isSpare tells the monitor that waits for a sandbox.
+func isSpare(box string) bool { return strings.HasPrefix(box, "spare-") }
+
+// monitorOf knows a monitor by its command, and whose it is by where it works.
+func (c *crash) monitorOf(pid int) string {
+	if !slices.Contains(commandLine(pid), "-socket") {
+		return ""
 	}
-	return ""
+	dir, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+	if filepath.Dir(dir) != filepath.Join(c.cfg.RunDir, "monitor") {
+		return ""
+	}
+	return filepath.Base(dir)
 }
 
 func parent(pid int) (parent int) {

@@ -39,9 +39,17 @@ func (c *crash) strayProcesses(living map[string]bool) (stray []string) {
 	for id := range living {
 		monitors[id[:16]] = living[id]
 	}
+	spares := 0
 	for _, pid := range c.processes() {
 		line := strings.Join(commandLine(pid), " ")
-		if box := c.watchedBy(pid); !monitors[box] && !living[wholeID.FindString(line)] {
+		box := c.watchedBy(pid)
+		if isSpare(box) {
+			if spares++; spares > 1 {
+				stray = append(stray, fmt.Sprintf("process %d, spare monitor number %d", pid, spares))
+			}
+			continue
+		}
+		if !monitors[box] && !living[wholeID.FindString(line)] {
 			stray = append(stray, fmt.Sprintf("process %d: %s", pid, line))
 		}
 	}

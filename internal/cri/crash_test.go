@@ -147,7 +147,7 @@ func (c *crash) empty() {
 	c.settled(func() []string { return c.orphans(&seen{}) })
 	for _, pattern := range []string{
 		c.cfg.RootDir + "/state/*/*", c.cfg.RootDir + "/containers/*", c.cfg.RootDir + "/sandboxes/*", c.cfg.RootDir + "/network/*",
-		c.cfg.RunDir + "/netns/*", c.cfg.RunDir + "/ns/*", c.cfg.RunDir + "/shm/*", c.cfg.RunDir + "/monitor/*", c.cfg.RunDir + "/oci/*/*",
+		c.cfg.RunDir + "/netns/*", c.cfg.RunDir + "/ns/*", c.cfg.RunDir + "/shm/*", c.cfg.RunDir + "/monitor/[0-9a-f]*", c.cfg.RunDir + "/oci/*/*",
 		"/sys/fs/cgroup/*/mayfly-" + c.cfg.InstanceID + "/" + strings.Repeat("[0-9a-f]", 64),
 	} {
 		left, err := filepath.Glob(pattern)

@@ -194,6 +194,7 @@ func (s *Server) Run(ctx context.Context) error {
 	stop := context.AfterFunc(runCtx, s.stop)
 	defer stop()
 	close(s.ready)
+	s.sandboxes.Prepare()
 	return running.Wait()
 }
 

@@ -51,27 +51,27 @@ func endAll(ctx context.Context, client *monitor.Client) error {
 
 // EndStrays ends monitors, with all that runs under them, that belong to no sandbox that is known.
 func (s *Service) EndStrays(ctx context.Context) error {
-	sockets, err := filepath.Glob(s.socket("*"))
+	dirs, err := filepath.Glob(s.monitorDir("*"))
 	if err != nil {
 		return err
 	}
 	known := map[string]bool{}
 	for _, sandbox := range s.All() {
-		known[s.socket(sandbox.ID)] = true
+		known[s.monitorDir(sandbox.ID)] = true
 	}
 	var errs []error
-	for _, socket := range sockets {
-		if known[socket] {
+	for _, dir := range dirs {
+		if known[dir] {
 			continue
 		}
 		dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
-		client, err := monitor.Dial(dialCtx, socket)
+		client, err := monitor.Dial(dialCtx, dir)
 		cancel()
 		if err != nil {
 			continue // dead, or about to be killed with its cgroup
 		}
 		if err := endAll(ctx, client); err != nil {
-			errs = append(errs, fmt.Errorf("end monitor %s: %w", socket, err))
+			errs = append(errs, fmt.Errorf("end monitor of %s: %w", dir, err))
 		}
 		client.Close()
 	}

@@ -62,7 +62,7 @@ func (s *Service) Recover(ctx context.Context) ([]Found, error) {
 		})
 	}
 	_ = wait.Wait()
-	errs = append(errs, s.sweep(ctx, records), s.sweepFiles())
+	errs = append(errs, s.sweep(ctx, records), s.sweepFiles(), s.spares.sweep())
 	return all, errors.Join(errs...)
 }
 
@@ -88,7 +88,7 @@ func (s *Service) find(ctx context.Context, sandbox *Sandbox) (*Found, error) {
 		return found, nil
 	}
 	s.setPhase(sandbox, state.Stopped)
-	found.Containers, err = monitor.ReadState(s.monitorState(sandbox.ID))
+	found.Containers, err = monitor.ReadState(s.monitorDir(sandbox.ID))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return found, fmt.Errorf("state of the dead monitor of sandbox %s: %w", sandbox.ID, err)
 	}
@@ -112,7 +112,7 @@ func (s *Service) checkPause(sandbox *Sandbox, list []monitor.Status) {
 func (s *Service) dial(ctx context.Context, id string) (*monitor.Client, <-chan monitor.Event, []monitor.Status, error) {
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	client, err := monitor.Dial(dialCtx, s.socket(id))
+	client, err := monitor.Dial(dialCtx, s.monitorDir(id))
 	if err != nil {
 		return nil, nil, nil, err
 	}

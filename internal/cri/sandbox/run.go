@@ -167,17 +167,16 @@ func (s *Service) connect(ctx context.Context, sandbox *Sandbox, netns string) e
 	return nil
 }
 
-// spawn starts the monitor and listens to it.
+// spawn takes the spare monitor, or starts one, and listens to it.
 func (s *Service) spawn(ctx context.Context, sandbox *Sandbox) error {
-	client, err := monitor.Spawn(ctx, monitor.Config{
-		Executable: s.cfg.Executable,
-		SocketPath: s.socket(sandbox.ID),
-		StatePath:  s.monitorState(sandbox.ID),
-		CgroupDirs: s.monitors.Dirs(),
-	})
-	if err != nil {
-		return fmt.Errorf("start monitor: %w", err)
+	client := s.spares.take(s.monitorDir(sandbox.ID))
+	if client == nil {
+		var err error
+		if client, err = s.startMonitor(ctx, s.monitorDir(sandbox.ID)); err != nil {
+			return err
+		}
 	}
+	s.spares.prepare()
 	sandbox.mu.Lock()
 	sandbox.client = client
 	sandbox.mu.Unlock()

@@ -65,6 +65,7 @@ type Service struct {
 	namespaces *Namespaces
 	store      *state.Store[state.Sandbox]
 	monitors   *cgroup.Group
+	spares     spares
 	observer   Observer
 	ctx        context.Context // of the event pumps: the service's own life, ended by Close
 	cancel     context.CancelFunc
@@ -99,6 +100,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("make cgroup of monitors: %w", err)
 	}
 	s := &Service{cfg: cfg, namespaces: namespaces, store: store, monitors: monitors, byID: map[string]*Sandbox{}, names: map[string]string{}}
+	s.spares = spares{dir: s.monitorDir(""), start: s.startMonitor}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -109,6 +111,7 @@ func (s *Service) Observe(o Observer) { s.observer = o }
 // Close leaves every sandbox running and lets go of it.
 func (s *Service) Close() {
 	s.cancel()
+	s.spares.close()
 	for _, sandbox := range s.All() {
 		if client := sandbox.Monitor(); client != nil {
 			client.Close()
@@ -161,16 +164,10 @@ func (s *Service) UpdateConfig(sandbox *Sandbox, change func(*runtimev1.PodSandb
 
 func (s *Service) dir(id string) string { return filepath.Join(s.cfg.RootDir, "sandboxes", id) }
 
-// socket is short: the kernel takes 107 bytes of it.
-func (s *Service) socket(id string) string {
-	return filepath.Join(s.cfg.RunDir, "monitor", short(id)+".sock")
+// monitorDir has a short name: the kernel takes 107 bytes of a socket's path.
+func (s *Service) monitorDir(id string) string {
+	return filepath.Join(s.cfg.RunDir, "monitor", id[:min(len(id), 16)])
 }
-
-func (s *Service) monitorState(id string) string {
-	return filepath.Join(s.cfg.RunDir, "monitor", short(id)+".state")
-}
-
-func short(id string) string { return id[:min(len(id), 16)] }
 
 // reserve takes a Pod's name, so that a repeated request cannot make a second sandbox of one attempt.
 func (s *Service) reserve(sandbox *Sandbox, config *runtimev1.PodSandboxConfig) error {
@@ -243,7 +240,7 @@ func (s *Service) lost(sandbox *Sandbox, client *monitor.Client) {
 	client.Close()
 	slog.WarnContext(s.ctx, "monitor died", "sandbox", sandbox.ID)
 	s.setPhase(sandbox, state.Stopped)
-	last, err := monitor.ReadState(s.monitorState(sandbox.ID))
+	last, err := monitor.ReadState(s.monitorDir(sandbox.ID))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		slog.WarnContext(s.ctx, "state of dead monitor not read", "sandbox", sandbox.ID, "err", err)
 	}

@@ -69,11 +69,8 @@ func (s *Service) endMonitor(ctx context.Context, sandbox *Sandbox) error {
 			}
 		}
 	}
-	state := s.monitorState(sandbox.ID)
-	for _, path := range []string{s.socket(sandbox.ID), state, state + ".new"} { // the last where it died while it wrote
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove monitor's file: %w", err)
-		}
+	if err := os.RemoveAll(s.monitorDir(sandbox.ID)); err != nil {
+		return fmt.Errorf("remove monitor's files: %w", err)
 	}
 	return nil
 }

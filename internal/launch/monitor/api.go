@@ -24,10 +24,10 @@ import (
 type Config struct {
 	// Executable is shared by all monitors; see NewExecutable.
 	Executable *Executable
-	// SocketPath is where the monitor listens; its directory must exist.
-	SocketPath string
-	// StatePath is the file in which the monitor keeps the states of containers.
-	StatePath string
+	// Dir is the monitor's own directory, which must exist. It holds the socket at which the monitor listens, and the file
+	// in which it keeps the states of containers. It may be renamed at any time; once it is removed and nobody is
+	// connected, the monitor ends, and all that it runs.
+	Dir string
 	// CgroupDirs are directories of cgroups (one per v1 hierarchy or one of v2) into which
 	// the monitor moves itself, so that stopping the server's service does not stop it.
 	CgroupDirs []string

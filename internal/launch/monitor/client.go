@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 
@@ -42,9 +43,9 @@ type reply struct {
 	files []*os.File
 }
 
-// Dial connects to a monitor that runs already.
-func Dial(ctx context.Context, socketPath string) (*Client, error) {
-	address, done, err := shorten(socketPath)
+// Dial connects to the monitor of a directory.
+func Dial(ctx context.Context, dir string) (*Client, error) {
+	address, done, err := shorten(filepath.Join(dir, socketFile))
 	if err != nil {
 		return nil, err
 	}

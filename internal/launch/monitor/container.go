@@ -4,14 +4,16 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/launch/wire"
 )
 
-// ReadState tells what a monitor kept in its state file; containers that ran are Lost.
+// ReadState tells what the monitor of a directory kept in its state file; containers that ran are Lost.
 // It is for monitors that are dead: ask a live one with List.
-func ReadState(path string) ([]Status, error) {
+func ReadState(dir string) ([]Status, error) {
+	path := filepath.Join(dir, stateFile)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read state: %w", err)

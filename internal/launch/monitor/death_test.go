@@ -68,7 +68,7 @@ func TestMonitorDies(t *testing.T) {
 	}
 	ends(t, watched)
 	<-p.Done()
-	list, err := monitor.ReadState(p.Config.StatePath)
+	list, err := monitor.ReadState(p.Config.Dir)
 	if err != nil || len(list) != 4 {
 		t.Errorf("state %v, %v", list, err)
 	}

@@ -13,10 +13,10 @@ import (
 )
 
 // foreign is a monitor of another version: it greets, and can make nothing of launch programs.
-func foreign(t *testing.T) (socket string) {
+func foreign(t *testing.T) (dir string) {
 	t.Helper()
-	socket = filepath.Join(t.TempDir(), "monitor.sock")
-	listener, err := net.Listen("unixpacket", socket)
+	dir = t.TempDir()
+	listener, err := net.Listen("unixpacket", filepath.Join(dir, "socket"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func foreign(t *testing.T) (socket string) {
 			}
 		}
 	}()
-	return socket
+	return dir
 }
 
 // TestMonitorOfAnotherVersion must be told apart from all that a start can fail of: it has a remedy.

@@ -158,7 +158,7 @@ func TestManyClients(t *testing.T) {
 	var clients []*monitor.Client
 	refused := false
 	for range 60 {
-		c, err := monitor.Dial(deadline(t), p.Config.SocketPath)
+		c, err := monitor.Dial(deadline(t), p.Config.Dir)
 		if errors.Is(err, monitor.ErrClosed) {
 			refused = true
 			continue

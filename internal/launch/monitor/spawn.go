@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -45,23 +46,30 @@ func NewExecutable(content []byte) (*Executable, error) {
 // Close frees the executable; running monitors keep it.
 func (e *Executable) Close() error { return e.file.Close() }
 
-// Spawn starts a monitor and connects to it. It refuses when one listens at the path already.
+// Files in a monitor's directory. The monitor is told their names alone, and works there.
+const (
+	socketFile = "socket"
+	stateFile  = "state"
+)
+
+// Spawn starts a monitor and connects to it. It refuses when one listens in the directory already.
 func Spawn(ctx context.Context, cfg Config) (*Client, error) {
-	if c, err := Dial(ctx, cfg.SocketPath); err == nil {
+	if c, err := Dial(ctx, cfg.Dir); err == nil {
 		c.Close()
-		return nil, fmt.Errorf("spawn monitor at %s: %w", cfg.SocketPath, os.ErrExist)
+		return nil, fmt.Errorf("spawn monitor in %s: %w", cfg.Dir, os.ErrExist)
 	}
-	listener, err := listen(cfg.SocketPath)
+	socket := filepath.Join(cfg.Dir, socketFile)
+	listener, err := listen(socket)
 	if err != nil {
-		return nil, fmt.Errorf("listen at %s: %w", cfg.SocketPath, err)
+		return nil, fmt.Errorf("listen at %s: %w", socket, err)
 	}
 	cmd := &exec.Cmd{
 		// In our own table of descriptors, not the child's: there the listener may have taken the number.
 		Path: fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), cfg.Executable.file.Fd()),
-		Args: []string{"podmonitor", "-socket", cfg.SocketPath, "-state", cfg.StatePath, "-cgroups", strings.Join(cfg.CgroupDirs, ":")},
+		Args: []string{"podmonitor", "-socket", socketFile, "-state", stateFile, "-cgroups", strings.Join(cfg.CgroupDirs, ":")},
 		// The monitor needs two processors at most: its loop and its launches.
 		Env:         []string{"GOMAXPROCS=2", "PATH=/usr/bin:/bin"},
-		Dir:         "/",
+		Dir:         cfg.Dir,
 		ExtraFiles:  []*os.File{listener},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
@@ -71,11 +79,11 @@ func Spawn(ctx context.Context, cfg Config) (*Client, error) {
 	err = cmd.Start()
 	listener.Close() // the monitor's alone: with it, whoever waits for an answer hears of its death
 	if err != nil {
-		_ = os.Remove(cfg.SocketPath)
+		_ = os.Remove(socket)
 		return nil, fmt.Errorf("start monitor: %w", err)
 	}
 	go func() { _ = cmd.Wait() }() // reaps it, when it ends before us
-	return Dial(ctx, cfg.SocketPath)
+	return Dial(ctx, cfg.Dir)
 }
 
 // listen binds a socket that nobody else may use, not even for a moment.

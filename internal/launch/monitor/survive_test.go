@@ -97,7 +97,7 @@ func TestServerDies(t *testing.T) {
 	p.Close() // all that a dead server leaves are closed descriptors
 	<-p.Done()
 	a.Close()
-	client, err := monitor.Dial(deadline(t), p.Config.SocketPath)
+	client, err := monitor.Dial(deadline(t), p.Config.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestServerDies(t *testing.T) {
 	if diff := cmp.Diff(map[string]monitor.Phase{"runs": monitor.Running, "ends": monitor.Exited}, got); diff != "" {
 		t.Error(diff)
 	}
-	list, err := monitor.ReadState(p.Config.StatePath)
+	list, err := monitor.ReadState(p.Config.Dir)
 	if err != nil || len(list) != 2 {
 		t.Fatalf("state %v, %v", list, err)
 	}

@@ -52,7 +52,7 @@ func New(t testing.TB) *Pod {
 	defer executable.Close()
 	dir := t.TempDir()
 	p := &Pod{Dir: dir, Config: monitor.Config{
-		Executable: executable, SocketPath: filepath.Join(dir, "monitor.sock"), StatePath: filepath.Join(dir, "state"), Stderr: os.Stderr,
+		Executable: executable, Dir: dir, Stderr: os.Stderr,
 	}}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -69,7 +69,7 @@ func (p *Pod) end(t testing.TB) {
 	defer cancel()
 	defer func() { _ = p.Client.Close() }()
 	pid := p.PID()
-	client, err := monitor.Dial(ctx, p.Config.SocketPath)
+	client, err := monitor.Dial(ctx, p.Config.Dir)
 	if err != nil {
 		return // it was shut down
 	}
