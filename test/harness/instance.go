@@ -104,6 +104,7 @@ func (i *Instance) UpCommand() *exec.Cmd {
 	args := []string{
 		"up", "--data-dir", i.DataDir, "--run-dir", i.RunDir, "--listen", i.Listen, "--kubeconfig", i.Kubeconfig,
 		"--pod-cidr", strings.Join(i.PodCIDRs, ","), "--node-name", i.NodeName,
+		"--cni-conf-dir", config.CNINone, // whatever the host has; a later flag goes before
 	}
 	cmd := exec.Command(i.tools.Mayfly, append(args, i.Flags...)...)
 	cmd.Env = append(os.Environ(), i.Environ...)
