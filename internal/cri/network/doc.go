@@ -1,6 +1,6 @@
 // Package network connects Pods: a bridge per instance, a veth pair and addresses per Pod, masquerade and host ports by
-// nftables in a table of the instance's own. Nothing is executed and iptables is not needed. On request CNI plugins do all
-// of that instead, by the configuration that is there when a Pod is made.
+// nftables in a table of the instance's own. Nothing is executed and iptables is not needed. Where CNI is configured, its
+// plugins do all of that instead, by the configuration that is there when a Pod is made.
 //
 // Start at Network. The order of use:
 //
