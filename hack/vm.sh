@@ -84,7 +84,7 @@ nice -n 15 timeout --foreground -k 10 "$patience" "$qemu" -M $machine -accel $ac
 	-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
 	-append "console=$console quiet loglevel=3 panic=-1 $boot cgroup_no_v1=all apparmor=1 security=apparmor hugepages=8" \
 	-drive "file=$dir/root.img,format=raw,if=virtio,snapshot=on" -drive "file=$payload.tar,format=raw,if=virtio,readonly=on" \
-	</dev/null | tr -d '\r' | tee "$dir/log" || status=$?
+	</dev/null | sed -u 's/\r$//' | tee "$dir/log" || status=$?
 [ $status = 0 ] || exit $status
 status=$(sed -n 's/^vm: exit \([0-9]*\)$/\1/p' "$dir/log" | tail -n 1)
 exit "${status:-2}"
