@@ -47,6 +47,8 @@ type Instance struct {
 	PodManifestPath string
 	// RuntimeHandlers are paths of OCI runtimes by the handlers by which RuntimeClasses choose them.
 	RuntimeHandlers map[string]string
+	// CgroupDriver says who makes cgroups: cgroupfs, Mayfly itself, or systemd.
+	CgroupDriver string
 	// NRI lets plugins of the Node Resource Interface connect to the runtime.
 	NRI bool
 	// ImageGCHigh and ImageGCLow, in percent of the disk, say when unused images are removed, and when that ends.
@@ -56,6 +58,12 @@ type Instance struct {
 	// API holds what the API server may be told besides.
 	API API
 }
+
+// Values of CgroupDriver.
+const (
+	CgroupFS      = "cgroupfs"
+	CgroupSystemd = "systemd"
+)
 
 // Values of CNIConfDir that are no directory.
 const (
@@ -107,17 +115,18 @@ type API struct {
 // Default is the one instance that a machine with a single Mayfly has.
 func Default() Instance {
 	return Instance{
-		DataDir:     fromEnv(DataDirEnv, "/var/lib/mayfly"),
-		RunDir:      fromEnv(RunDirEnv, "/run/mayfly"),
-		Listen:      "127.0.0.1:6443",
-		PodCIDRs:    []string{"10.88.0.0/16"},
-		NodeName:    defaultNodeName(),
-		CNIConfDir:  CNIAuto,
-		CNIBinDir:   "/opt/cni/bin:/usr/lib/cni",
-		ImageGCHigh: 85,
-		ImageGCLow:  80,
-		LogLevel:    "info",
-		LogFormat:   "text",
+		DataDir:      fromEnv(DataDirEnv, "/var/lib/mayfly"),
+		RunDir:       fromEnv(RunDirEnv, "/run/mayfly"),
+		Listen:       "127.0.0.1:6443",
+		PodCIDRs:     []string{"10.88.0.0/16"},
+		NodeName:     defaultNodeName(),
+		CNIConfDir:   CNIAuto,
+		CNIBinDir:    "/opt/cni/bin:/usr/lib/cni",
+		CgroupDriver: CgroupFS,
+		ImageGCHigh:  85,
+		ImageGCLow:   80,
+		LogLevel:     "info",
+		LogFormat:    "text",
 	}
 }
 
@@ -200,6 +209,9 @@ func (i Instance) Validate() error {
 	}
 	if info, err := os.Stat(i.PodManifestPath); i.PodManifestPath != "" && (err != nil || !info.IsDir()) {
 		errs = append(errs, fmt.Errorf("--pod-manifest-path %s is not a directory: make it, or leave the flag out", i.PodManifestPath))
+	}
+	if i.CgroupDriver != CgroupFS && i.CgroupDriver != CgroupSystemd {
+		errs = append(errs, fmt.Errorf("--cgroup-driver %q: say %s or %s", i.CgroupDriver, CgroupFS, CgroupSystemd))
 	}
 	if i.ImageGCLow < 1 || i.ImageGCHigh > 100 || i.ImageGCLow >= i.ImageGCHigh {
 		errs = append(errs, fmt.Errorf("--image-gc-low-threshold %d and --image-gc-high-threshold %d must be percentages, the first below the second", i.ImageGCLow, i.ImageGCHigh))

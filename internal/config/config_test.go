@@ -14,7 +14,7 @@ func TestDefault(t *testing.T) {
 	got.NodeName = "machine"
 	want := Instance{
 		DataDir: "/var/lib/mayfly", RunDir: "/run/mayfly", Listen: "127.0.0.1:6443", PodCIDRs: []string{"10.88.0.0/16"},
-		NodeName: "machine", CNIConfDir: "auto", CNIBinDir: "/opt/cni/bin:/usr/lib/cni", ImageGCHigh: 85, ImageGCLow: 80, LogLevel: "info", LogFormat: "text",
+		NodeName: "machine", CNIConfDir: "auto", CNIBinDir: "/opt/cni/bin:/usr/lib/cni", CgroupDriver: CgroupFS, ImageGCHigh: 85, ImageGCLow: 80, LogLevel: "info", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -63,18 +63,19 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		change func(*Instance)
 		want   string
 	}{
-		"port":        {func(i *Instance) { i.Listen = "127.0.0.1:http2000" }, "--listen"},
-		"no port":     {func(i *Instance) { i.Listen = "127.0.0.1" }, "--listen"},
-		"host":        {func(i *Instance) { i.Listen = "example.com:6443" }, "--listen"},
-		"cidr":        {func(i *Instance) { i.PodCIDRs = []string{"10.0.0.0"} }, "--pod-cidr"},
-		"small cidr":  {func(i *Instance) { i.PodCIDRs = []string{"10.0.0.0/30"} }, "no room"},
-		"same family": {func(i *Instance) { i.PodCIDRs = []string{"10.0.0.0/16", "10.1.0.0/16"} }, "families"},
-		"node name":   {func(i *Instance) { i.NodeName = "UPPER" }, "--node-name"},
-		"one dir":     {func(i *Instance) { i.RunDir = i.DataDir }, "--run-dir"},
-		"cni":         {func(i *Instance) { i.CNIConfDir = "/nowhere" }, "--cni-conf-dir /nowhere"},
-		"manifests":   {func(i *Instance) { i.PodManifestPath = "/nowhere" }, "--pod-manifest-path /nowhere"},
-		"image gc":    {func(i *Instance) { i.ImageGCHigh = 80 }, "--image-gc-high-threshold"},
-		"long dir":    {func(i *Instance) { i.RunDir = "/" + strings.Repeat("a", 100) }, "shorter"},
+		"port":          {func(i *Instance) { i.Listen = "127.0.0.1:http2000" }, "--listen"},
+		"no port":       {func(i *Instance) { i.Listen = "127.0.0.1" }, "--listen"},
+		"host":          {func(i *Instance) { i.Listen = "example.com:6443" }, "--listen"},
+		"cidr":          {func(i *Instance) { i.PodCIDRs = []string{"10.0.0.0"} }, "--pod-cidr"},
+		"small cidr":    {func(i *Instance) { i.PodCIDRs = []string{"10.0.0.0/30"} }, "no room"},
+		"same family":   {func(i *Instance) { i.PodCIDRs = []string{"10.0.0.0/16", "10.1.0.0/16"} }, "families"},
+		"node name":     {func(i *Instance) { i.NodeName = "UPPER" }, "--node-name"},
+		"cgroup driver": {func(i *Instance) { i.CgroupDriver = "cgroup" }, "--cgroup-driver"},
+		"one dir":       {func(i *Instance) { i.RunDir = i.DataDir }, "--run-dir"},
+		"cni":           {func(i *Instance) { i.CNIConfDir = "/nowhere" }, "--cni-conf-dir /nowhere"},
+		"manifests":     {func(i *Instance) { i.PodManifestPath = "/nowhere" }, "--pod-manifest-path /nowhere"},
+		"image gc":      {func(i *Instance) { i.ImageGCHigh = 80 }, "--image-gc-high-threshold"},
+		"long dir":      {func(i *Instance) { i.RunDir = "/" + strings.Repeat("a", 100) }, "shorter"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := Default()

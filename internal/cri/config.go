@@ -39,6 +39,9 @@ type Config struct {
 	RegistryConfigDir string
 	// CgroupRoot is the instance's cgroup, absolute within each hierarchy; empty is /mayfly-<InstanceID>.
 	CgroupRoot string
+	// SystemdCgroups leaves the cgroups of sandboxes to systemd, as a kubelet with the driver systemd expects it; CgroupRoot
+	// is a slice then.
+	SystemdCgroups bool
 	// Monitor is the executable of cmd/podmonitor.
 	Monitor []byte
 	// RuntimeHandlers are OCI runtimes, such as runc, by the name of the runtime handler that chooses them.
@@ -58,6 +61,9 @@ func (c Config) complete() Config {
 	if c.CgroupRoot == "" {
 		c.CgroupRoot = "/mayfly-" + c.InstanceID
 	}
+	if c.SystemdCgroups && !strings.HasSuffix(c.CgroupRoot, ".slice") {
+		c.CgroupRoot += ".slice"
+	}
 	c.CgroupRoot = strings.TrimRight(c.CgroupRoot, "/")
 	if len(c.CDIDirs) == 0 {
 		c.CDIDirs = cdi.DefaultDirs()
@@ -67,6 +73,9 @@ func (c Config) complete() Config {
 	}
 	return c
 }
+
+// appArmorProfile is the name of the runtime's own profile, which other instances have theirs beside.
+func (c Config) appArmorProfile() string { return "mayfly-" + c.InstanceID }
 
 func (c Config) image() image.Config {
 	return image.Config{RootDir: filepath.Join(c.RootDir, "images"), RegistryConfigDir: c.RegistryConfigDir}

@@ -161,8 +161,10 @@ func (f *fixture) purge() {
 			f.Errorf("a mount is left: %s", line)
 		}
 	}
-	if left, _ := filepath.Glob("/sys/fs/cgroup/*/mayfly-" + f.cfg.InstanceID); len(left) > 0 {
-		f.Errorf("cgroups are left: %v", left)
+	for _, hierarchy := range []string{"", "/*"} { // of v2, and each of v1
+		if left, _ := filepath.Glob("/sys/fs/cgroup" + hierarchy + "/mayfly-" + f.cfg.InstanceID + "*"); len(left) > 0 {
+			f.Errorf("cgroups are left: %v", left)
+		}
 	}
 	if links, err := os.ReadDir("/sys/class/net/mf-" + f.cfg.InstanceID[:6]); err == nil {
 		f.Errorf("the bridge is left: %v", links)

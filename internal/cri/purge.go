@@ -5,16 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/mayfly-run/mayfly/internal/cri/apparmor"
 	"github.com/mayfly-run/mayfly/internal/cri/container"
 	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/network"
 	"github.com/mayfly-run/mayfly/internal/cri/oci"
 	"github.com/mayfly-run/mayfly/internal/cri/sandbox"
+	"github.com/mayfly-run/mayfly/internal/cri/systemd"
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 )
 
@@ -42,7 +46,7 @@ func Purge(ctx context.Context, cfg Config) error {
 	if pods != nil { // a monitor that did not obey is dead now
 		pods = purgePods(ctx, cfg, cgroups)
 	}
-	errs = append(errs, pods, ignoreMissing(root.Remove(ctx)), oci.Purge(cfg.CgroupRoot), ignoreMissing(os.Remove(cfg.Socket)), clearRunDir(cfg.RunDir))
+	errs = append(errs, pods, ignoreMissing(root.Remove(ctx)), purgeSlice(ctx, cgroups, cfg.CgroupRoot), apparmor.Unload(cfg.appArmorProfile()), oci.Purge(cfg.CgroupRoot), ignoreMissing(os.Remove(cfg.Socket)), clearRunDir(cfg.RunDir))
 	return errors.Join(errs...)
 }
 
@@ -80,6 +84,20 @@ func together[T any](list []T, do func(T) error) error {
 	}
 	_ = work.Wait()
 	return errors.Join(errs...)
+}
+
+// purgeSlice ends the instance's slice, with all below it, where the runtime had systemd make cgroups.
+func purgeSlice(ctx context.Context, cgroups *cgroup.Host, root string) error {
+	slice := strings.TrimSuffix(path.Base(root), ".slice") + ".slice"
+	group, err := cgroups.Group("/" + slice)
+	if err != nil || !exists(group.KillDir()) {
+		return err
+	}
+	manager, err := systemd.Open()
+	if err != nil {
+		return err
+	}
+	return errors.Join(group.Kill(ctx), manager.Stop(ctx, slice))
 }
 
 // clearRunDir removes what the runtime made below the run directory, but never a directory that holds a mount.

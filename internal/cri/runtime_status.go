@@ -38,9 +38,13 @@ func (s *Server) Status(_ context.Context, r *runtimev1.StatusRequest) (*runtime
 	return answer, nil
 }
 
-// RuntimeConfig says that cgroups are made through the file system, not by systemd.
+// RuntimeConfig says who makes cgroups: we, through the file system, or systemd.
 func (s *Server) RuntimeConfig(context.Context, *runtimev1.RuntimeConfigRequest) (*runtimev1.RuntimeConfigResponse, error) {
-	return &runtimev1.RuntimeConfigResponse{Linux: &runtimev1.LinuxRuntimeConfiguration{CgroupDriver: runtimev1.CgroupDriver_CGROUPFS}}, nil
+	driver := runtimev1.CgroupDriver_CGROUPFS
+	if s.systemd != nil {
+		driver = runtimev1.CgroupDriver_SYSTEMD
+	}
+	return &runtimev1.RuntimeConfigResponse{Linux: &runtimev1.LinuxRuntimeConfiguration{CgroupDriver: driver}}, nil
 }
 
 // UpdateRuntimeConfig takes note of the node's Pod network; the runtime's own comes from its configuration, since

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/mayfly-run/mayfly/internal/cri/apparmor"
 	"github.com/mayfly-run/mayfly/internal/cri/container"
 	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/image/engine"
@@ -25,6 +26,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/cri/oci"
 	"github.com/mayfly-run/mayfly/internal/cri/sandbox"
 	"github.com/mayfly-run/mayfly/internal/cri/stream"
+	"github.com/mayfly-run/mayfly/internal/cri/systemd"
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 	"github.com/mayfly-run/mayfly/internal/launch/monitor"
 )
@@ -43,6 +45,8 @@ type Server struct {
 	cfg        Config
 	executable *monitor.Executable
 	cgroups    *cgroup.Host
+	apparmor   string           // the profile of containers that ask for no other
+	systemd    *systemd.Manager // nil where cgroups are made through the file system
 	images     *image.Store
 	network    *network.Network
 	sandboxes  *sandbox.Service
@@ -99,6 +103,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.cgroups, err = cgroup.Open(); err != nil {
 		return fmt.Errorf("open cgroups: %w", err)
 	}
+	if s.cfg.SystemdCgroups {
+		if s.systemd, err = systemd.Open(); err != nil {
+			return err
+		}
+	}
 	if s.handlers, err = openHandlers(ctx, s.cfg); err != nil {
 		return err
 	}
@@ -116,19 +125,23 @@ func (s *Server) open(ctx context.Context) (err error) {
 		s.network, err = network.New(openCtx, s.cfg.network())
 		return err
 	})
+	opening.Go(func() (err error) {
+		s.apparmor, err = apparmor.Load(openCtx, s.cfg.appArmorProfile())
+		return err
+	})
 	return opening.Wait()
 }
 
 func (s *Server) assemble(images container.Images, network sandbox.Network) (err error) {
 	s.sandboxes, err = sandbox.New(sandbox.Config{
 		RootDir: s.cfg.RootDir, RunDir: s.cfg.RunDir, CgroupRoot: s.cfg.CgroupRoot,
-		Cgroups: s.cgroups, Network: network, Executable: s.executable, Plugins: s.plugins,
+		Cgroups: s.cgroups, Systemd: s.systemd, Network: network, Executable: s.executable, Plugins: s.plugins,
 	})
 	if err != nil {
 		return err
 	}
 	s.containers, err = container.New(container.Config{
-		RootDir: s.cfg.RootDir, Cgroups: s.cgroups, Images: images, Sandboxes: s.sandboxes, Handlers: s.handlers,
+		RootDir: s.cfg.RootDir, Cgroups: s.cgroups, Images: images, Sandboxes: s.sandboxes, Handlers: s.handlers, AppArmor: s.apparmor,
 		CDIDirs: s.cfg.CDIDirs, Plugins: s.plugins, Notify: s.notify,
 	})
 	if err != nil {

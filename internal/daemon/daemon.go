@@ -165,6 +165,7 @@ func runtimeConfig(i config.Instance) cri.Config {
 		NRI:               i.NRI,
 		RegistryConfigDir: filepath.Join(i.DataDir, "certs.d"),
 		CgroupRoot:        i.CgroupRoot(),
+		SystemdCgroups:    i.CgroupDriver == config.CgroupSystemd,
 		Monitor:           binary.Executable(),
 	}
 }

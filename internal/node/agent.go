@@ -162,6 +162,10 @@ func (a *Agent) podNode(ctx context.Context, recorder record.EventRecorder) (*po
 	if err != nil {
 		slog.ErrorContext(ctx, "not all user IDs of pods are known", "err", err)
 	}
+	slices, err := a.runtime.SystemdCgroups(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return &pod.Node{
 		Name:        a.cfg.NodeName,
 		Client:      a.client,
@@ -176,6 +180,7 @@ func (a *Agent) podNode(ctx context.Context, recorder record.EventRecorder) (*po
 		DNS:         a.cfg.DNS,
 		LogDir:      a.cfg.LogDir,
 		CgroupRoot:  a.cfg.CgroupRoot,
+		Slices:      slices,
 		HostIPs:     []string{a.address},
 		Capacity:    capacity,
 		Allocatable: capacity,

@@ -119,7 +119,7 @@ func (s *Service) specify(ctx context.Context, c *Container, box *sandbox.Sandbo
 		ID: c.ID, SandboxID: box.ID, Container: c.record.Config.Message, Sandbox: box.Config(), Image: img.Config, Accounts: accounts,
 		Namespaces: namespaces, UIDs: users.UIDs, GIDs: users.GIDs, Cgroup: c.record.Cgroup, ImageVolumes: volumes, Hostname: hostname,
 		Files:           spec.Files{ResolvConf: files.ResolvConf, Hostname: files.Hostname, Hosts: files.Hosts, Shm: files.Shm},
-		CgroupNamespace: s.cfg.Cgroups.Unified(), AppArmorProfiles: appArmorProfiles(), SELinux: exists(selinuxFile),
+		CgroupNamespace: s.cfg.Cgroups.Unified(), AppArmorProfiles: appArmorProfiles(), AppArmorDefault: s.cfg.AppArmor, SELinux: exists(selinuxFile),
 	})
 	if err != nil {
 		return err

@@ -47,7 +47,9 @@ type Config struct {
 	Handlers map[string]*oci.Runtime
 	// CDIDirs hold descriptions of devices, see package cdi.
 	CDIDirs []string
-	Plugins Plugins
+	// AppArmor is the profile of containers that ask for no other, empty for none.
+	AppArmor string
+	Plugins  Plugins
 	// Notify hears of every change of a container's life, in order for one container. It must not block.
 	Notify func(kind runtimev1.ContainerEventType, c *Container)
 }

@@ -31,13 +31,14 @@ func (s *Service) Run(ctx context.Context, id, handler string, config *runtimev1
 	if err := s.check(config); err != nil {
 		return nil, err
 	}
+	parent, own, err := s.place(id, config.GetLinux().GetCgroupParent())
+	if err != nil {
+		return nil, err
+	}
 	sandbox := &Sandbox{ID: id, record: state.Sandbox{
 		Config: state.Proto[*runtimev1.PodSandboxConfig]{Message: clone(config)}, RuntimeHandler: handler,
-		Phase: state.Starting, CreatedAt: time.Now().UnixNano(), CgroupParent: config.GetLinux().GetCgroupParent(),
+		Phase: state.Starting, CreatedAt: time.Now().UnixNano(), CgroupParent: parent, OwnCgroup: own,
 	}}
-	if sandbox.record.CgroupParent == "" {
-		sandbox.record.CgroupParent, sandbox.record.OwnCgroup = s.cfg.CgroupRoot+"/"+id, true
-	}
 	sandbox.life.Lock()
 	defer sandbox.life.Unlock()
 	if err := s.reserve(sandbox, config); err != nil {
@@ -118,12 +119,8 @@ var errDied = fmt.Errorf("the pod's monitor, or the process that holds its PID n
 
 // furnish makes everything but processes.
 func (s *Service) furnish(ctx context.Context, sandbox *Sandbox, want Wanted) error {
-	group, err := s.cfg.Cgroups.Group(sandbox.record.CgroupParent)
-	if err == nil {
-		err = group.Create()
-	}
-	if err != nil {
-		return fmt.Errorf("make cgroup %s: %w", sandbox.record.CgroupParent, err)
+	if err := s.makeCgroup(sandbox); err != nil {
+		return err
 	}
 	if _, err := MakeFiles(s.dir(sandbox.ID), want.Hostname, sandbox.record.Config.Message.GetDnsConfig()); err != nil {
 		return err
@@ -181,7 +178,7 @@ func (s *Service) spawn(ctx context.Context, sandbox *Sandbox) error {
 	sandbox.client = client
 	sandbox.mu.Unlock()
 	s.watch(sandbox, client, client.Events(s.ctx))
-	return nil
+	return s.enclose(ctx, sandbox, client.PID())
 }
 
 // startPause starts the process that holds the Pod's PID namespace and reaps its orphans.
@@ -196,7 +193,11 @@ func (s *Service) startPause(ctx context.Context, sandbox *Sandbox) error {
 			list = append(list, specs.LinuxNamespace{Type: ns.kind, Path: ns.path})
 		}
 	}
-	program, files, err := compile.Pause(compile.PauseOptions{Namespaces: list, CgroupDirs: s.monitors.Dirs(), Root: s.dir(sandbox.ID)})
+	group, err := s.monitorGroup(sandbox)
+	if err != nil {
+		return err
+	}
+	program, files, err := compile.Pause(compile.PauseOptions{Namespaces: list, CgroupDirs: group.Dirs(), Root: s.dir(sandbox.ID)})
 	if err != nil {
 		return fmt.Errorf("compile pause process: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/mayfly-run/mayfly/internal/cri/state"
+	"github.com/mayfly-run/mayfly/internal/cri/systemd"
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 	"github.com/mayfly-run/mayfly/internal/launch/monitor"
 )
@@ -54,6 +55,8 @@ type Config struct {
 	// CgroupRoot is the instance's cgroup: monitors live in a child of it, and Pods whose client names no parent.
 	CgroupRoot string
 	Cgroups    *cgroup.Host
+	// Systemd makes the cgroups of sandboxes; nil where they are made through the file system. CgroupRoot is a slice then.
+	Systemd    *systemd.Manager
 	Network    Network
 	Executable *monitor.Executable
 	Plugins    Plugins
@@ -64,7 +67,7 @@ type Service struct {
 	cfg        Config
 	namespaces *Namespaces
 	store      *state.Store[state.Sandbox]
-	monitors   *cgroup.Group
+	monitors   *cgroup.Group // nil with systemd
 	spares     spares
 	observer   Observer
 	ctx        context.Context // of the event pumps: the service's own life, ended by Close
@@ -91,15 +94,16 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	monitors, err := cfg.Cgroups.Group(cfg.CgroupRoot + "/monitor")
-	if err == nil {
-		err = monitors.Create()
+	s := &Service{cfg: cfg, namespaces: namespaces, store: store, byID: map[string]*Sandbox{}, names: map[string]string{}}
+	if cfg.Systemd == nil {
+		if s.monitors, err = cfg.Cgroups.Group(cfg.CgroupRoot + "/monitor"); err == nil {
+			err = s.monitors.Create()
+		}
 	}
 	if err != nil {
 		store.Close()
 		return nil, fmt.Errorf("make cgroup of monitors: %w", err)
 	}
-	s := &Service{cfg: cfg, namespaces: namespaces, store: store, monitors: monitors, byID: map[string]*Sandbox{}, names: map[string]string{}}
 	s.spares = spares{dir: s.monitorDir(""), start: s.startMonitor}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil

@@ -147,7 +147,7 @@ func (s *Service) startMonitor(ctx context.Context, dir string) (*monitor.Client
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make monitor's directory: %w", err)
 	}
-	client, err := monitor.Spawn(ctx, monitor.Config{Executable: s.cfg.Executable, Dir: dir, CgroupDirs: s.monitors.Dirs()})
+	client, err := monitor.Spawn(ctx, monitor.Config{Executable: s.cfg.Executable, Dir: dir, CgroupDirs: s.monitorDirs()})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start monitor: %w", err), os.RemoveAll(dir))
 	}

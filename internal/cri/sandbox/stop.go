@@ -77,13 +77,7 @@ func (s *Service) endMonitor(ctx context.Context, sandbox *Sandbox) error {
 
 // discard removes files and the record, the record last.
 func (s *Service) discard(ctx context.Context, sandbox *Sandbox) error {
-	var errs []error
-	group, err := s.cfg.Cgroups.Group(sandbox.record.CgroupParent)
-	if err == nil {
-		err = removeEmpty(ctx, group)
-	}
-	errs = append(errs, err, os.RemoveAll(s.dir(sandbox.ID)))
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(s.leaveCgroup(ctx, sandbox), os.RemoveAll(s.dir(sandbox.ID))); err != nil {
 		return err
 	}
 	if err := s.store.Delete(sandbox.ID); err != nil {

@@ -32,6 +32,8 @@ type Input struct {
 	CgroupNamespace bool
 	// AppArmorProfiles lists the profiles that the kernel knows, nil where it has no AppArmor.
 	AppArmorProfiles func() ([]string, error)
+	// AppArmorDefault is the profile of containers that ask for the runtime's, empty where the machine takes none.
+	AppArmorDefault string
 	// SELinux says that the kernel has SELinux.
 	SELinux bool
 }

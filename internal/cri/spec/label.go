@@ -9,13 +9,15 @@ import (
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// apparmor returns the profile by name, if one is asked for; RuntimeDefault is none, since the runtime brings none. A
+// apparmor returns the name of the container's profile. Who asks for nothing gets the runtime's, unless privileged. A
 // profile that the kernel would not know is refused here, where the client can still tell a person why.
 func apparmor(in *Input) (string, error) {
 	name, named := localProfile(in.security())
 	switch {
-	case !named:
+	case !named && (in.privileged() || unconfined(in.security())):
 		return "", nil
+	case !named:
+		return in.AppArmorDefault, nil
 	case name == "":
 		return "", fmt.Errorf("AppArmor profile without a name: %w", errdefs.ErrInvalidArgument)
 	case in.AppArmorProfiles == nil:
@@ -38,6 +40,14 @@ func localProfile(sc *runtimev1.LinuxContainerSecurityContext) (name string, nam
 		return strings.TrimPrefix(profile.GetLocalhostRef(), local), profile.GetProfileType() == runtimev1.SecurityProfile_Localhost
 	}
 	return strings.CutPrefix(sc.GetApparmorProfile(), local) //nolint:staticcheck // deprecated, and still sent
+}
+
+// unconfined says that no profile is wanted.
+func unconfined(sc *runtimev1.LinuxContainerSecurityContext) bool {
+	if profile := sc.GetApparmor(); profile != nil {
+		return profile.GetProfileType() == runtimev1.SecurityProfile_Unconfined
+	}
+	return sc.GetApparmorProfile() == "unconfined" //nolint:staticcheck // deprecated, and still sent
 }
 
 // refuseSELinux refuses labels rather than run a container without those that it should have: mounts get none here.

@@ -27,6 +27,16 @@ func TestAppArmor(t *testing.T) {
 		"not loaded":        {ask: named(runtimev1.SecurityProfile_Localhost, "other"), refuse: `"other" is not loaded`},
 		"no name":           {ask: named(runtimev1.SecurityProfile_Localhost, ""), refuse: "without a name"},
 		"unconfined":        {ask: named(runtimev1.SecurityProfile_Unconfined, "")},
+		"nothing":           {ask: func(*Input) {}, want: "ours"},
+		"runtime's":         {ask: named(runtimev1.SecurityProfile_RuntimeDefault, ""), want: "ours"},
+		"deprecated, ours":  {ask: deprecated("runtime/default"), want: "ours"},
+		"privileged": {ask: func(in *Input) {
+			security(in).Privileged = true
+		}},
+		"privileged by name": {ask: func(in *Input) {
+			named(runtimev1.SecurityProfile_Localhost, "mine")(in)
+			security(in).Privileged = true
+		}, want: "mine"},
 		"deprecated field":  {ask: deprecated("localhost/mine"), want: "mine"},
 		"deprecated, other": {ask: deprecated("localhost/other"), refuse: "not loaded"},
 		"deprecated, none":  {ask: deprecated("unconfined")},
@@ -38,6 +48,7 @@ func TestAppArmor(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			in := input(c.ask)
+			in.AppArmorDefault = "ours"
 			in.AppArmorProfiles = func() ([]string, error) { return []string{"mine"}, nil }
 			s, _, err := Container(in)
 			if c.refuse != "" {
@@ -49,8 +60,8 @@ func TestAppArmor(t *testing.T) {
 			if err != nil || s.Process.ApparmorProfile != c.want {
 				t.Errorf("profile %q, %v", s.Process.ApparmorProfile, err)
 			}
-			in.AppArmorProfiles = nil
-			if _, _, err := Container(in); (c.want != "") != errors.Is(err, errdefs.ErrFailedPrecondition) {
+			in.AppArmorProfiles, in.AppArmorDefault = nil, ""
+			if _, _, err := Container(in); (c.want == "mine") != errors.Is(err, errdefs.ErrFailedPrecondition) {
 				t.Errorf("without AppArmor: %v", err)
 			}
 		})

@@ -42,6 +42,16 @@ func (g *Group) Processes() ([]int, error) {
 	return slices.Compact(pids), nil
 }
 
+// Enter moves a process, with all its threads, into the cgroup.
+func (g *Group) Enter(pid int) error {
+	for _, dir := range g.Dirs() {
+		if err := write(dir, "cgroup.procs", strconv.Itoa(pid)); err != nil {
+			return fmt.Errorf("move process %d into cgroup %s: %w", pid, g.path, err)
+		}
+	}
+	return nil
+}
+
 // walk visits a cgroup and all below; one that does not exist (any more) is no error.
 func walk(dir string, visit func(dir string) error) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

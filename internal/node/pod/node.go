@@ -37,6 +37,8 @@ type Node struct {
 	LogDir string
 	// CgroupRoot is where the cgroups of all Pods are, below the hierarchy's root.
 	CgroupRoot string
+	// Slices says that systemd makes cgroups, so that a Pod's is named as a slice.
+	Slices bool
 	// HostIPs are the node's addresses, the first one of the primary family.
 	HostIPs     []string
 	Capacity    corev1.ResourceList

@@ -111,7 +111,7 @@ func (w *Worker) sandboxConfig(pod *corev1.Pod, attempt uint32) (*runtimev1.PodS
 		Labels:       sandboxLabels(pod),
 		Annotations:  pod.Annotations,
 		Linux: &runtimev1.LinuxPodSandboxConfig{
-			CgroupParent:    resource.CgroupParent(w.CgroupRoot, pod),
+			CgroupParent:    resource.CgroupParent(w.CgroupRoot, w.Slices, pod),
 			SecurityContext: security.Sandbox(pod, security.Namespaces(pod, users), nil),
 			Sysctls:         sysctls(pod),
 			Resources:       resource.Pod(helper.PodRequests(pod, helper.PodResourcesOptions{ExcludeOverhead: true}), podLimits(pod)),

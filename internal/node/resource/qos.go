@@ -3,6 +3,8 @@
 package resource
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -31,16 +33,21 @@ func QOS(pod *corev1.Pod) corev1.PodQOSClass {
 	return corev1.PodQOSBurstable
 }
 
-// CgroupParent is the cgroup of the Pod below root, as the kubelet's cgroupfs driver lays it out.
-func CgroupParent(root string, pod *corev1.Pod) string {
-	leaf := "/pod" + string(pod.UID)
+// CgroupParent is the cgroup of the Pod below root, as the kubelet lays it out: a path, or the name of a slice, in which
+// each dash leads one level down (systemd.slice(5)).
+func CgroupParent(root string, slice bool, pod *corev1.Pod) string {
+	path := []string{root, "kubepods"}
 	switch QOS(pod) {
 	case corev1.PodQOSBurstable:
-		leaf = "/burstable" + leaf
+		path = append(path, "burstable")
 	case corev1.PodQOSBestEffort:
-		leaf = "/besteffort" + leaf
+		path = append(path, "besteffort")
 	}
-	return root + "/kubepods" + leaf
+	if slice {
+		path = append(path, "pod"+strings.ReplaceAll(string(pod.UID), "-", "_"))
+		return strings.TrimPrefix(strings.Join(path, "-"), "/") + ".slice"
+	}
+	return strings.Join(append(path, "pod"+string(pod.UID)), "/")
 }
 
 // OOMScoreAdj says how early the kernel kills a process of the container when memory runs out.

@@ -47,13 +47,21 @@ func TestQOS(t *testing.T) {
 			if got := QOS(c.pod); got != c.class {
 				t.Errorf("class %s, want %s", got, c.class)
 			}
-			if got := CgroupParent("/r", c.pod); got != c.cgroup {
+			if got := CgroupParent("/r", false, c.pod); got != c.cgroup {
 				t.Errorf("cgroup %s, want %s", got, c.cgroup)
 			}
 			if got := OOMScoreAdj(c.pod, &c.pod.Spec.Containers[0], 4<<30); got != c.oom {
 				t.Errorf("oom_score_adj %d, want %d", got, c.oom)
 			}
 		})
+	}
+}
+
+func TestSlice(t *testing.T) {
+	pod := podOf(corev1.ResourceRequirements{})
+	pod.UID = "1a-2b"
+	if got, want := CgroupParent("/mayfly-12", true, pod), "mayfly-12-kubepods-besteffort-pod1a_2b.slice"; got != want {
+		t.Errorf("slice %s, want %s", got, want)
 	}
 }
 

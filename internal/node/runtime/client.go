@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -59,6 +61,19 @@ func (c *Client) Close() {
 	for _, conn := range c.conns {
 		conn.Close()
 	}
+}
+
+// SystemdCgroups tells whether the runtime has systemd make cgroups, so that a Pod's cgroup is named as a slice. One that
+// cannot say makes them itself.
+func (c *Client) SystemdCgroups(ctx context.Context) (bool, error) {
+	answer, err := c.RuntimeConfig(ctx, &runtimev1.RuntimeConfigRequest{})
+	if status.Code(err) == codes.Unimplemented {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("ask runtime who makes cgroups: %w", err)
+	}
+	return answer.GetLinux() != nil && answer.GetLinux().GetCgroupDriver() == runtimev1.CgroupDriver_SYSTEMD, nil
 }
 
 // Identity tells who the runtime is: its name goes in front of every container ID in the Kubernetes API.
