@@ -75,6 +75,10 @@ func TestSubresourcesRefuse(t *testing.T) {
 		"evict, odd dry":   {"POST", "plain/eviction", plain, `{"metadata":{"name":"plain"},"deleteOptions":{"dryRun":["x"]}}`, 422, "dryRun"},
 		"evict, dry twice": {"POST", "plain/eviction?dryRun=All", plain, `{"metadata":{"name":"plain"},"deleteOptions":{"dryRun":["x"]}}`, 500, "Non-matching dry-run options"},
 		"evict another":    {"POST", "plain/eviction", plain, `{"metadata":{"name":"other"}}`, 400, "name in URL does not match name in Eviction object"},
+		"old kind, new":    {"POST", "", plain, `{"apiVersion":"v1","kind":"EphemeralContainers","metadata":{"name":"x"},"ephemeralContainers":[]}`, 400, `no kind "EphemeralContainers" is registered`},
+		"old kind as pod":  {"PUT", "plain", plain, `{"apiVersion":"v1","kind":"EphemeralContainers","metadata":{"name":"plain"},"ephemeralContainers":[]}`, 400, `no kind "EphemeralContainers" is registered`},
+		"old kind, status": {"PUT", "plain/status", plain, `{"apiVersion":"v1","kind":"EphemeralContainers","metadata":{"name":"plain"},"ephemeralContainers":[]}`, 400, `no kind "EphemeralContainers" is registered`},
+		"old kind, resize": {"PUT", "plain/resize", plain, `{"apiVersion":"v1","kind":"EphemeralContainers","metadata":{"name":"plain"},"ephemeralContainers":[]}`, 400, `no kind "EphemeralContainers" is registered`},
 		"quality by hand":  {"PATCH", "plain/status", merge, `{"status":{"qosClass":"Burstable"}}`, 422, "status.qosClass"},
 		"log of nobody":    {"GET", "plain/log?container=nobody", "", "", 400, "container nobody is not valid for pod plain"},
 		"log, two times":   {"GET", "plain/log?sinceSeconds=1&sinceTime=2020-01-01T00:00:00Z", "", "", 422, "at most one of `sinceTime` or `sinceSeconds` may be specified"},
@@ -83,7 +87,7 @@ func TestSubresourcesRefuse(t *testing.T) {
 		"log, one stream":  {"GET", "plain/log?stream=Stdout", "", "", 422, "stream"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, o, err := c.send(r.method, "/api/v1/namespaces/default/pods/"+r.path, []byte(r.body), r.ctype)
+			code, o, err := c.send(r.method, strings.TrimSuffix("/api/v1/namespaces/default/pods/"+r.path, "/"), []byte(r.body), r.ctype)
 			if err != nil {
 				t.Fatal(err)
 			}

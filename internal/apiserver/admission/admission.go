@@ -47,7 +47,7 @@ func New(c Config) (admission.Interface, *Dynamic, error) {
 	}
 	classes := cachedClasses{priorities: c.Informers.Scheduling().V1().PriorityClasses().Lister(), client: c.Client}
 	plugins := []admission.Interface{
-		&ephemeralContainers{admission.NewHandler(admission.Update)},
+		&ephemeralContainers{admission.NewHandler(admission.Create, admission.Update)},
 		namespaces,
 		limitRanger(c.Limits),
 		serviceAccount(c.Accounts),

@@ -9,13 +9,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/warning"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
-	"github.com/mayfly-run/mayfly/internal/apiserver/scheme"
 	"github.com/mayfly-run/mayfly/internal/apiserver/validation"
 )
 
@@ -74,9 +72,9 @@ func describe() kind {
 		ShortNames:    []string{"po"},
 		Categories:    []string{"all"},
 		Namespaced:    true,
-		Create:        create,
-		Update:        update,
-		UpdateStatus:  updateStatus,
+		Create:        validation.PodCreate,
+		Update:        validation.PodUpdate,
+		UpdateStatus:  validation.PodStatusUpdate,
 		Prepare:       prepare,
 		PrepareUpdate: func(_ context.Context, pod, old *corev1.Pod) { validation.DropDisabledPodFields(pod, old) },
 		KeepStatus:    keepStatus,
@@ -88,35 +86,6 @@ func describe() kind {
 		Graceful:      graceful,
 		Return:        true,
 	}
-}
-
-func create(pod *corev1.Pod) field.ErrorList {
-	if errs := refuseMarked(pod); errs != nil {
-		return errs
-	}
-	return validation.PodCreate(pod)
-}
-
-func update(pod, old *corev1.Pod) field.ErrorList {
-	if errs := refuseMarked(pod); errs != nil {
-		return errs
-	}
-	return validation.PodUpdate(pod, old)
-}
-
-func updateStatus(pod, old *corev1.Pod) field.ErrorList {
-	if errs := refuseMarked(pod); errs != nil {
-		return errs
-	}
-	return validation.PodStatusUpdate(pod, old)
-}
-
-// refuseMarked keeps a body of kind EphemeralContainers, which says nothing of the rest of a Pod, to its subresource.
-func refuseMarked(pod *corev1.Pod) field.ErrorList {
-	if !scheme.IsEphemeralContainers(pod) {
-		return nil
-	}
-	return field.ErrorList{field.NotSupported(field.NewPath("kind"), "EphemeralContainers", []string{"Pod"})}
 }
 
 func prepare(ctx context.Context, pod *corev1.Pod) {

@@ -67,8 +67,5 @@ func takeResources(to, from []corev1.Container) {
 
 func (resizeStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	pod := obj.(*corev1.Pod)
-	if errs := refuseMarked(pod); errs != nil {
-		return errs
-	}
 	return validation.PodResize(pod, old.(*corev1.Pod))
 }
