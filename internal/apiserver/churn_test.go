@@ -68,7 +68,8 @@ func newChurner(identity *tls.Config, random *rand.Rand) *churner {
 }
 
 func (c *churner) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	// A dial goes on after its request: no longer than the test waits for what ends.
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil && c.broken { // a dial may outlive the request that it was for
