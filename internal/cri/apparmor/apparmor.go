@@ -32,6 +32,9 @@ func Load(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find AppArmor: %w", err)
 	}
+	if _, err := os.Stat(directory); errors.Is(err, fs.ErrNotExist) {
+		return "", nil // as in a container, where the kernel's AppArmor is somebody else's
+	}
 	parser, err := find()
 	if parser == "" || err != nil {
 		return "", err
