@@ -166,7 +166,7 @@ func (s *Service) connect(ctx context.Context, sandbox *Sandbox, netns string) e
 
 // spawn takes the spare monitor, or starts one, and listens to it.
 func (s *Service) spawn(ctx context.Context, sandbox *Sandbox) error {
-	client := s.spares.take(s.monitorDir(sandbox.ID))
+	client := s.spares.take(ctx, s.monitorDir(sandbox.ID))
 	if client == nil {
 		var err error
 		if client, err = s.startMonitor(ctx, s.monitorDir(sandbox.ID)); err != nil {

@@ -96,8 +96,8 @@ func (s *spares) fill() {
 	}
 }
 
-// take gives the spare monitor, with its files in dir from now on, or nil where there is none.
-func (s *spares) take(dir string) *monitor.Client {
+// take gives the spare monitor, with its files in dir from now on, or nil where there is none that answers.
+func (s *spares) take(ctx context.Context, dir string) *monitor.Client {
 	s.mu.Lock()
 	one := s.one
 	s.one = nil
@@ -105,12 +105,8 @@ func (s *spares) take(dir string) *monitor.Client {
 	if one == nil {
 		return nil
 	}
-	select {
-	case <-one.client.Done():
-	default:
-		if os.Rename(one.dir, dir) == nil {
-			return one.client
-		}
+	if _, err := one.client.List(ctx); err == nil && os.Rename(one.dir, dir) == nil {
+		return one.client
 	}
 	one.end()
 	return nil
