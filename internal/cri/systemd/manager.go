@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/coreos/go-systemd/v22/dbus"
+	bus "github.com/godbus/dbus/v5"
 )
 
 // socketPath is where systemd answers root without a bus between.
 const socketPath = "/run/systemd/private"
 
 // Manager is systemd, the first process of the machine.
-type Manager struct{ path string }
+type Manager struct{}
 
 // Open finds systemd.
 func Open() (*Manager, error) {
@@ -22,7 +25,7 @@ func Open() (*Manager, error) {
 		}
 		return nil, fmt.Errorf("find systemd: %w", err)
 	}
-	return &Manager{path: socketPath}, nil
+	return &Manager{}, nil
 }
 
 // Scope is a unit of processes that somebody else started.
@@ -35,33 +38,34 @@ type Scope struct {
 
 // StartScope makes a scope, with all controllers, below which cgroups are the caller's; and the slices that lead to it.
 func (m *Manager) StartScope(ctx context.Context, s Scope) error {
-	body := &encoder{}
-	body.text(s.Name)
-	body.text("fail") // rather than replace a job of the same name
-	body.array(8, func() {
-		body.property("Description", "s", func() { body.text(s.Description) })
-		body.property("Slice", "s", func() { body.text(s.Slice) })
-		body.property("PIDs", "au", func() { body.array(4, func() { body.uint32(uint32(s.PID)) }) })
-		body.property("Delegate", "b", func() { body.uint32(1) })
+	properties := []dbus.Property{
+		dbus.PropDescription(s.Description), dbus.PropSlice(s.Slice), dbus.PropPids(uint32(s.PID)),
+		{Name: "Delegate", Value: bus.MakeVariant(true)},
 		// Otherwise a machine that shuts down ends it before whoever asked for it.
-		body.property("DefaultDependencies", "b", func() { body.uint32(0) })
-		body.property("CollectMode", "s", func() { body.text("inactive-or-failed") })
+		{Name: "DefaultDependencies", Value: bus.MakeVariant(false)},
+		{Name: "CollectMode", Value: bus.MakeVariant("inactive-or-failed")},
+	}
+	err := m.job(ctx, func(c *dbus.Conn, done chan<- string) error {
+		_, err := c.StartTransientUnitContext(ctx, s.Name, ifNoJob, properties, done)
+		return err
 	})
-	body.array(8, func() {}) // no other units
-	if err := m.job(ctx, "StartTransientUnit", "ssa(sv)a(sa(sv))", body); err != nil {
+	if err != nil {
 		return fmt.Errorf("have systemd start %s in %s: %w", s.Name, s.Slice, err)
 	}
 	return nil
 }
 
+// ifNoJob has systemd refuse rather than replace a job of the same unit.
+const ifNoJob = "fail"
+
 // Stop stops a unit and all in it. One that systemd does not know is no error.
 func (m *Manager) Stop(ctx context.Context, unit string) error {
-	body := &encoder{}
-	body.text(unit)
-	body.text("fail")
-	err := m.job(ctx, "StopUnit", "ss", body)
-	var failed *callError
-	if errors.As(err, &failed) && failed.name == "org.freedesktop.systemd1.NoSuchUnit" {
+	err := m.job(ctx, func(c *dbus.Conn, done chan<- string) error {
+		_, err := c.StopUnitContext(ctx, unit, ifNoJob, done)
+		return err
+	})
+	var refused bus.Error
+	if errors.As(err, &refused) && refused.Name == "org.freedesktop.systemd1.NoSuchUnit" {
 		return nil
 	}
 	if err != nil {
@@ -70,39 +74,24 @@ func (m *Manager) Stop(ctx context.Context, unit string) error {
 	return nil
 }
 
-// job calls a method that answers with a job, and waits until that is done.
-func (m *Manager) job(ctx context.Context, method, signature string, body *encoder) error {
-	c, err := dial(ctx, m.path)
+// job starts one and waits until it is done.
+func (m *Manager) job(ctx context.Context, start func(c *dbus.Conn, done chan<- string) error) error {
+	c, err := dbus.NewSystemdConnectionContext(ctx)
 	if err != nil {
+		return fmt.Errorf("connect to %s: %w", socketPath, err)
+	}
+	defer c.Close()
+	done := make(chan string, 1)
+	if err := start(c, done); err != nil {
 		return err
 	}
-	defer c.close()
-	reply, err := c.call(method, signature, body)
-	if err != nil {
-		return c.explain(err)
-	}
-	job, err := reply.body.text()
-	if err != nil {
-		return err
-	}
-	for {
-		signal, err := c.receive()
-		if err != nil {
-			return c.explain(fmt.Errorf("wait for job %s: %w", job, err))
-		}
-		if signal.member != "JobRemoved" {
-			continue
-		}
-		done, result, err := signal.jobRemoved()
-		if err != nil {
-			return err
-		}
-		if done != job {
-			continue
-		}
+	select {
+	case result := <-done:
 		if result != "done" {
 			return fmt.Errorf("job ended as %q; `systemctl status` and the journal say why", result)
 		}
 		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
