@@ -100,7 +100,7 @@ func (b *bench) containers(ctx context.Context, r *runtimeClient) error {
 // monitor measures what a monitor of ten containers has of memory for itself. There must be another one, with which it
 // shares its executable.
 func (b *bench) monitor(ctx context.Context, r *runtimeClient, pod string) error {
-	time.Sleep(settle)
+	time.Sleep(3 * settle) // it gives memory back after two seconds in which nothing happened
 	pid, err := r.monitorOf(ctx, pod)
 	if err != nil {
 		return err
