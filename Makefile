@@ -54,7 +54,7 @@ test: test-unit test-e2e ## Run all tests: unit, recorded API cases, end-to-end 
 
 .PHONY: test-unit
 test-unit: monitor tools ## Run the unit tests, as root
-	$(TEST) -timeout=15m ./cmd/... ./internal/... ./test/arch/... ./test/harness/... ./test/image/... ./test/bench/...
+	$(TEST) -timeout=20m ./cmd/... ./internal/... ./test/arch/... ./test/harness/... ./test/image/... ./test/bench/...
 
 .PHONY: test-e2e
 test-e2e: build tools ## Run the recorded API cases and the end-to-end stories on the built binary, as root

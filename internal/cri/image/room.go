@@ -10,9 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A transfer ends when less than one part in reserve of the disk is free, or of its inodes: what an image says of its size
-// need not be true, and a few megabytes can unpack to more than any disk holds.
-const reserve = 20
+// A transfer ends when less than one part in reserve of the disk is free, or of its inodes, but for large disks: what an
+// image says of its size need not be true, and a few megabytes can unpack to more than any disk holds.
+const (
+	reserve       = 20
+	reserveBytes  = 1 << 30
+	reserveInodes = 1 << 16
+)
 
 // transferred moves an image, and watches over the room on the disk as it goes on.
 func (s *Store) transferred(ctx context.Context, from, to any, report func(Progress)) error {
@@ -40,11 +44,12 @@ func (s *Store) room() error {
 	if err := unix.Statfs(s.config.RootDir, &disk); err != nil {
 		return fmt.Errorf("look for room in %s: %w", s.config.RootDir, err)
 	}
+	size := uint64(disk.Bsize)
 	switch {
-	case disk.Bavail < disk.Blocks/reserve:
-		return fmt.Errorf("%d of %d MB are free in %s, too little for images: %w", disk.Bavail*uint64(disk.Bsize)>>20, disk.Blocks*uint64(disk.Bsize)>>20, s.config.RootDir, errdefs.ErrResourceExhausted)
-	case disk.Files > 0 && disk.Ffree < disk.Files/reserve:
-		return fmt.Errorf("%d of %d inodes are free in %s, too few for images: %w", disk.Ffree, disk.Files, s.config.RootDir, errdefs.ErrResourceExhausted)
+	case disk.Bavail*size < min(disk.Blocks*size/reserve, reserveBytes):
+		return fmt.Errorf("%d of %d MB are free in %s, too little for images: free some, or remove images: %w", disk.Bavail*size>>20, disk.Blocks*size>>20, s.config.RootDir, errdefs.ErrResourceExhausted)
+	case disk.Files > 0 && disk.Ffree < min(disk.Files/reserve, reserveInodes):
+		return fmt.Errorf("%d of %d inodes are free in %s, too few for images: remove files, or images: %w", disk.Ffree, disk.Files, s.config.RootDir, errdefs.ErrResourceExhausted)
 	}
 	return nil
 }
