@@ -73,10 +73,10 @@ func TestUnifiedLimits(t *testing.T) {
 			t.Errorf("%s is %q, want %q", file, got, value)
 		}
 	}
-	if got := f.exec(id, "cat", "/proc/self/cgroup"); got != "0::/\n" {
+	if got := f.exec(id, "cat", "/proc/self/cgroup"); got != "0::/" {
 		t.Errorf("it sees itself in %q", got)
 	}
-	if got := f.exec(id, "cat", "/sys/fs/cgroup/pids.max"); got != "77\n" {
+	if got := f.exec(id, "cat", "/sys/fs/cgroup/pids.max"); got != "77" {
 		t.Errorf("it sees pids.max %q", got)
 	}
 	answer, err := f.ContainerStats(t.Context(), &runtimev1.ContainerStatsRequest{ContainerId: id})

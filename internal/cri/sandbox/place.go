@@ -86,7 +86,7 @@ func (s *Service) enclose(ctx context.Context, sandbox *Sandbox, pid int) error 
 	}
 	group, err := s.monitorGroup(sandbox)
 	if err == nil {
-		err = errors.Join(group.Create(), group.Enter(pid))
+		err = group.CreateWith(pid)
 	}
 	if err != nil {
 		return fmt.Errorf("move monitor within its scope: %w", err)

@@ -213,6 +213,17 @@ func (g *Group) Create() error {
 	return nil
 }
 
+// CreateWith makes the cgroup below one that exists, and moves a process there. Of v2, it leaves the controllers of the
+// parent alone: what hands them out while it has processes itself becomes threaded, and the cgroups below useless.
+func (g *Group) CreateWith(pid int) error {
+	for _, dir := range g.Dirs() {
+		if err := unix.Mkdir(dir, 0o755); err != nil && err != unix.EEXIST {
+			return fmt.Errorf("make cgroup %s: %w", dir, err)
+		}
+	}
+	return g.Enter(pid)
+}
+
 // inheritCpuset fills what v1 leaves empty: nothing can run in a cgroup without processors
 // or memory nodes. It looks no further up than to the first that has them.
 func inheritCpuset(root, path string) error {
