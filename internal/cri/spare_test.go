@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 // spareMonitors finds the processes that work in the directory of a spare monitor, by directory.
@@ -66,4 +67,27 @@ func TestSpareMonitor(t *testing.T) {
 	}
 	f.start()
 	f.exec(f.run(other, config, "again"), "true") // the monitor is found where its files went
+}
+
+// TestOlderMonitors: containers are found again whose monitor keeps its files where Mayfly's first versions had them.
+func TestOlderMonitors(t *testing.T) {
+	f := newFixture(t)
+	pod, config := f.pod("web")
+	id := f.run(pod, config, "app")
+	f.stop()
+	dir, elsewhere := filepath.Join(f.cfg.RunDir, "monitor", pod[:16]), filepath.Join(f.cfg.RunDir, "elsewhere")
+	if err := os.Rename(dir, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	for file, before := range map[string]string{"socket": dir + ".sock", "state": dir + ".state"} {
+		if err := os.Link(filepath.Join(elsewhere, file), before); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.start()
+	f.exec(id, "true")
+	f.exec(f.run(pod, config, "another"), "true")
+	if _, err := f.RemovePodSandbox(t.Context(), &runtimev1.RemovePodSandboxRequest{PodSandboxId: pod}); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +40,7 @@ type Found struct {
 // all others are usable nevertheless. Events flow only after [Service.Watch].
 func (s *Service) Recover(ctx context.Context) ([]Found, error) {
 	records, err := s.store.Load()
-	errs := []error{err}
+	errs := []error{err, s.adoptMonitors()}
 	var mu sync.Mutex
 	var all []Found
 	var wait errgroup.Group
@@ -64,6 +66,20 @@ func (s *Service) Recover(ctx context.Context) ([]Found, error) {
 	_ = wait.Wait()
 	errs = append(errs, s.sweep(ctx, records), s.sweepFiles(), s.spares.sweep())
 	return all, errors.Join(errs...)
+}
+
+// adoptMonitors gives directories to monitors of an older Mayfly, which kept all their files in one.
+func (s *Service) adoptMonitors() error {
+	sockets, err := filepath.Glob(s.monitorDir("*") + ".sock")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, socket := range sockets {
+		dir := strings.TrimSuffix(socket, ".sock")
+		errs = append(errs, monitor.Adopt(dir, socket, dir+".state"))
+	}
+	return errors.Join(errs...)
 }
 
 // Watch begins to pump the events of a sandbox that Recover found alive.

@@ -86,6 +86,17 @@ func Spawn(ctx context.Context, cfg Config) (*Client, error) {
 	return Dial(ctx, cfg.Dir)
 }
 
+// Adopt makes the directory of a monitor whose files are elsewhere, as those of Mayfly's first versions are. Where it is
+// there already, nothing is done.
+func Adopt(dir, socket, state string) error {
+	if err := os.Mkdir(dir, 0o700); errors.Is(err, os.ErrExist) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("make monitor's directory: %w", err)
+	}
+	return errors.Join(os.Symlink(socket, filepath.Join(dir, socketFile)), os.Symlink(state, filepath.Join(dir, stateFile)))
+}
+
 // listen binds a socket that nobody else may use, not even for a moment.
 func listen(path string) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
