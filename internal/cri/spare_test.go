@@ -79,6 +79,12 @@ func TestOlderMonitors(t *testing.T) {
 	if err := os.Rename(dir, elsewhere); err != nil {
 		t.Fatal(err)
 	}
+	f.settled(func() []string { // the monitor answers before it writes
+		if _, err := os.Lstat(filepath.Join(elsewhere, "state")); err != nil {
+			return []string{err.Error()}
+		}
+		return nil
+	})
 	for file, before := range map[string]string{"socket": dir + ".sock", "state": dir + ".state"} {
 		if err := os.Link(filepath.Join(elsewhere, file), before); err != nil {
 			t.Fatal(err)
