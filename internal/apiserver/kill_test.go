@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mayfly-run/mayfly/internal/pki"
+	"github.com/mayfly-run/mayfly/test/setting"
 )
 
 const (
@@ -109,19 +110,6 @@ func (v victim) kill() {
 	_ = v.cmd.Wait()
 }
 
-func kills(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv(killsEnv)
-	if text == "" {
-		return defaultKills
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
 // TestKilledServerLosesNothing kills servers during writes, again and again: what one acknowledged, or showed to a
 // watch, is there at the next start, and resource versions never go back.
 func TestKilledServerLosesNothing(t *testing.T) {
@@ -131,7 +119,7 @@ func TestKilledServerLosesNothing(t *testing.T) {
 			life := &life{t: t, dir: t.TempDir(), known: map[string]bool{}}
 			seed := uint64(time.Now().UnixNano())
 			random := rand.New(rand.NewPCG(seed, 0))
-			for round := range kills(t) / lanes {
+			for round := range setting.Number(t, killsEnv, defaultKills) / lanes {
 				life.round(round, time.Duration(random.IntN(100))*time.Millisecond)
 				if t.Failed() {
 					t.Fatalf("round %d, seed %d", round, seed)

@@ -3,7 +3,6 @@ package cri
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mayfly-run/mayfly/test/setting"
 )
 
 // The test of crashes takes its number of rounds and the seed of its choices from these. What dies, what is asked for
@@ -33,7 +34,7 @@ const (
 // things in, stop and remove Pods and containers. Whoever is asked next must know all that a client was told, have
 // nothing twice, have nothing of what is gone, and be able to remove the rest.
 func TestCrashes(t *testing.T) {
-	rounds, seed := number(t, crashRounds, 210), uint64(number(t, crashSeed, int(time.Now().UnixNano()%1e9)))
+	rounds, seed := setting.Number(t, crashRounds, 210), uint64(setting.Number(t, crashSeed, int(time.Now().UnixNano()%1e9)))
 	for side := range crashSides {
 		t.Run(strconv.Itoa(side), func(t *testing.T) {
 			t.Parallel()
@@ -47,18 +48,6 @@ func TestCrashes(t *testing.T) {
 			c.finish()
 		})
 	}
-}
-
-func number(t *testing.T, name string, otherwise int) int {
-	value := os.Getenv(name)
-	if value == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(value)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
 }
 
 // crash is a runtime that is killed again and again.

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
+
+	"github.com/mayfly-run/mayfly/test/setting"
 )
 
 // TestHostileOutput: containers and commands that write without end, with lines and without. Neither the monitor nor the
@@ -167,7 +169,7 @@ func TestHostileSessions(t *testing.T) {
 	}
 	exec(true, "true").open("stdin", "stdout", "resize").all("stdout") // what is made once is there
 	before := count()
-	abort(number(t, abortedSessions, 1000))
+	abort(setting.Number(t, abortedSessions, 1000))
 	slack := [5]int64{10, 5, 3, 16, 2} // goroutines, descriptors here and there, megabytes here and there
 	var after [5]int64
 	deadline := time.Now().Add(90 * time.Second) // streams that were never opened are waited for for 30 s

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mayfly-run/mayfly/test/setting"
 )
 
 // The test of crashes takes its number of rounds and the seed of its choices from these; the others are a victim's.
@@ -38,7 +40,7 @@ func TestCrashes(t *testing.T) {
 	if os.Getenv(crashDir) != "" {
 		changeForever(t)
 	}
-	rounds, seed := number(t, crashRounds, 12), uint64(number(t, crashSeed, int(time.Now().UnixNano()%1e9)))
+	rounds, seed := setting.Number(t, crashRounds, 12), uint64(setting.Number(t, crashSeed, int(time.Now().UnixNano()%1e9)))
 	t.Logf("%s=%d %s=%d", crashRounds, rounds, crashSeed, seed)
 	random := rand.New(rand.NewPCG(seed, 1))
 	h, cfg, archive := newHub(t), Config{RootDir: filepath.Join(t.TempDir(), "images")}, filepath.Join(t.TempDir(), "a.tar")
@@ -86,18 +88,6 @@ func TestCrashes(t *testing.T) {
 		remove(t, s, item.ID)
 	}
 	assertEmpty(t, s)
-}
-
-func number(t *testing.T, name string, otherwise int) int {
-	value := os.Getenv(name)
-	if value == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(value)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
 }
 
 // crashImages share a layer, and each has one of its own.
@@ -157,7 +147,7 @@ func changeForever(t *testing.T) {
 			os.Exit(1)
 		}
 	}
-	random := rand.New(rand.NewPCG(uint64(number(t, crashSeed, 0)), 2))
+	random := rand.New(rand.NewPCG(uint64(setting.Number(t, crashSeed, 0)), 2))
 	archive, err := os.ReadFile(os.Getenv(crashArchive))
 	fail(err)
 	s, err := New(t.Context(), Config{RootDir: os.Getenv(crashDir)})

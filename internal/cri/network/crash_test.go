@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/test/setting"
 )
 
 // The test of crashes takes its number of rounds and the seed of its choices from these; the last is a victim's.
@@ -32,7 +34,7 @@ func TestCrashes(t *testing.T) {
 	if dir := os.Getenv(crashVictim); dir != "" {
 		connectForever(t, dir)
 	}
-	rounds, seed := number(t, crashRounds, 8), uint64(number(t, crashSeed, int(time.Now().UnixNano()%1e9)))
+	rounds, seed := setting.Number(t, crashRounds, 8), uint64(setting.Number(t, crashSeed, int(time.Now().UnixNano()%1e9)))
 	t.Logf("%s=%d %s=%d", crashRounds, rounds, crashSeed, seed)
 	for name, byCNI := range map[string]bool{"bridge": false, "CNI": true} {
 		t.Run(name, func(t *testing.T) {
@@ -58,18 +60,6 @@ func TestCrashes(t *testing.T) {
 			}
 		})
 	}
-}
-
-func number(t *testing.T, name string, otherwise int) int {
-	value := os.Getenv(name)
-	if value == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(value)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
 }
 
 // crashes is what the victims told.
