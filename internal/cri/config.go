@@ -1,7 +1,9 @@
 package cri
 
 import (
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/cri/cdi"
@@ -78,7 +80,10 @@ func (c Config) complete() Config {
 func (c Config) appArmorProfile() string { return "mayfly-" + c.InstanceID }
 
 func (c Config) image() image.Config {
-	return image.Config{RootDir: filepath.Join(c.RootDir, "images"), RegistryConfigDir: c.RegistryConfigDir}
+	return image.Config{
+		RootDir: filepath.Join(c.RootDir, "images"), RegistryConfigDir: c.RegistryConfigDir,
+		Handlers: append(slices.Collect(maps.Keys(c.RuntimeHandlers)), runtimeName),
+	}
 }
 
 func (c Config) nri() nri.Config {

@@ -1,9 +1,16 @@
 package cri
 
 import (
+	"io"
+	"log"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -84,5 +91,39 @@ func TestUnknown(t *testing.T) {
 	_, err := f.RunPodSandbox(t.Context(), &runtimev1.RunPodSandboxRequest{RuntimeHandler: "no-such", Config: &runtimev1.PodSandboxConfig{Metadata: &runtimev1.PodSandboxMetadata{Name: "x"}}})
 	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), `"no-such"`) {
 		t.Errorf("unknown handler: %v", err)
+	}
+}
+
+// TestPullHandler: an image is pulled for every runtime handler that the runtime lists, and for no other.
+func TestPullHandler(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.RuntimeHandlers = map[string]string{"runc": lookPath(t, "runc")} })
+	registry := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(registry.Close)
+	tag, err := name.NewTag(strings.TrimPrefix(registry.URL, "http://") + "/team/small:v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := random.Image(1<<10, 1)
+	if err == nil {
+		err = remote.Write(tag, small)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	pull := func(handler string) error {
+		_, err := f.images.PullImage(t.Context(), &runtimev1.PullImageRequest{Image: &runtimev1.ImageSpec{Image: tag.String(), RuntimeHandler: handler}})
+		return err
+	}
+	if err := pull("no-such"); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), `unknown runtime handler "no-such"`) {
+		t.Errorf("unknown handler: %v", err)
+	}
+	known, err := f.Status(t.Context(), &runtimev1.StatusRequest{})
+	if err != nil || len(known.GetRuntimeHandlers()) != 3 {
+		t.Fatalf("handlers %v, %v", known.GetRuntimeHandlers(), err)
+	}
+	for _, handler := range known.GetRuntimeHandlers() {
+		if err := pull(handler.GetName()); err != nil {
+			t.Errorf("handler %q: %v", handler.GetName(), err)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,8 +95,12 @@ func (s *Store) describeCRI(e *entry) *runtimev1.Image {
 	return img
 }
 
-// PullImage implements runtimev1.ImageServiceServer.
+// PullImage implements runtimev1.ImageServiceServer. An unknown runtime handler is refused here alone, as by containerd:
+// what was pulled for one that is gone can still be looked at and removed.
 func (s *Store) PullImage(ctx context.Context, r *runtimev1.PullImageRequest) (*runtimev1.PullImageResponse, error) {
+	if handler := r.GetImage().GetRuntimeHandler(); handler != "" && !slices.Contains(s.config.Handlers, handler) {
+		return nil, errgrpc.ToGRPC(fmt.Errorf("pull image %q: unknown runtime handler %q: %w", r.GetImage().GetImage(), handler, errdefs.ErrInvalidArgument))
+	}
 	a := r.GetAuth()
 	id, err := s.Pull(ctx, r.GetImage().GetImage(), Credentials{
 		Username:      a.GetUsername(),

@@ -48,6 +48,8 @@ type Config struct {
 	// RegistryConfigDir holds a directory per registry with a hosts.toml as containerd's, for mirrors, plain HTTP
 	// and certificates. It need not exist.
 	RegistryConfigDir string
+	// Handlers are the runtime handlers that a pull through the CRI may name. An image is the same for all of them.
+	Handlers []string
 	// LockWait is how long New waits for another process to leave the store; zero is three seconds.
 	LockWait time.Duration
 }
