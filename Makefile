@@ -61,8 +61,8 @@ test-e2e: build tools ## Run the recorded API cases and the end-to-end stories o
 	$(TEST) -count=1 -timeout=20m ./test/contract/... ./test/script/...
 
 .PHONY: bench
-bench: build tools ## Measure speed and memory beside their targets; RUNS=30
-	go run ./test/bench -runs $(RUNS)
+bench: build tools ## Measure speed and memory beside their targets; RUNS=30, ONLY='Pods|exec'
+	go run ./test/bench -runs $(RUNS) -only '$(ONLY)'
 
 .PHONY: lint
 lint: ## Check formatting, vet, and golangci-lint where it is installed

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -21,6 +22,10 @@ func main() {
 	var b bench
 	strict := flag.Bool("strict", false, "fail when a target is missed")
 	flag.IntVar(&b.runs, "runs", 30, "how often each thing is measured")
+	flag.Func("only", "measure the parts alone whose names match this `pattern`: starts, Pods, exec…", func(pattern string) (err error) {
+		b.only, err = regexp.Compile(pattern)
+		return err
+	})
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := b.run(ctx)
@@ -38,6 +43,7 @@ func main() {
 // bench is one run of all measurements.
 type bench struct {
 	runs     int
+	only     *regexp.Regexp // parts to measure; all if nil
 	tools    harness.Tools
 	archives image.Archives
 	rows     []row
@@ -55,8 +61,11 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if b.archives, err = image.SaveAll(dir, b.tools.Programs()); err != nil {
 		return err
 	}
-	return b.each(ctx, part{"binary", b.binary}, part{"starts", b.starts}, part{"the API", b.api}, part{"running instance", b.living}, part{"a crowd", b.crowd}, part{"other runtimes", b.others})
+	return b.each(ctx, part{"binary", b.binary}, part{"starts", b.starts}, part{"the API", b.api}, part{whole, b.living}, part{"a crowd", b.crowd}, part{"other runtimes", b.others})
 }
+
+// whole is the part whose own parts are looked at one by one when not everything is measured.
+const whole = "running instance"
 
 // part is something to measure, which can fail without the others.
 type part struct {
@@ -71,9 +80,12 @@ func (b *bench) each(ctx context.Context, parts ...part) error {
 		if ctx.Err() != nil {
 			return errors.Join(append(errs, ctx.Err())...)
 		}
+		if !b.wanted(p) {
+			continue
+		}
 		fmt.Fprintf(os.Stderr, "bench: measuring %s, load %s\n", p.name, load())
 		before := b.failed()
-		if err := p.measure(ctx); err != nil {
+		if err := b.inside(ctx, p); err != nil {
 			if b.failed() == before { // no part of it has told yet
 				b.fail(p.name, err)
 			}
@@ -81,6 +93,19 @@ func (b *bench) each(ctx context.Context, parts ...part) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (b *bench) wanted(p part) bool {
+	return b.only == nil || p.name == whole || b.only.MatchString(p.name)
+}
+
+// inside measures a part: all of it, unless it is the whole.
+func (b *bench) inside(ctx context.Context, p part) error {
+	if only := b.only; p.name != whole {
+		b.only = nil
+		defer func() { b.only = only }()
+	}
+	return p.measure(ctx)
 }
 
 // load is the machine's, of the last minute, without which no figure can be judged.
