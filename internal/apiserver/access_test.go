@@ -106,6 +106,23 @@ func TestNobodyGivesMoreThanTheyHave(t *testing.T) {
 	if _, err := set.RbacV1().Roles("default").Update(t.Context(), made, metav1.UpdateOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("an update to more: %v", err)
 	}
+	rich, err := admin.RbacV1().Roles("default").Create(t.Context(), &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "rich", Finalizers: []string{"example.com/f"}}, Rules: []rbacv1.PolicyRule{secrets}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	labelled := rich.DeepCopy()
+	labelled.Labels = map[string]string{"a": "b"}
+	if _, err := set.RbacV1().Roles("default").Update(t.Context(), labelled, metav1.UpdateOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("another label on a role of more: %v", err)
+	}
+	rich.Finalizers = nil
+	if _, err := set.RbacV1().Roles("default").Update(t.Context(), rich, metav1.UpdateOptions{}); err != nil {
+		t.Errorf("a finalizer less: %v", err)
+	}
+	gather := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "gather"}, AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{}}}}
+	if _, err := set.RbacV1().ClusterRoles().Create(t.Context(), gather, metav1.CreateOptions{}); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "must have cluster-admin privileges to use the aggregationRule") {
+		t.Errorf("a role that gathers rules: %v", err)
+	}
 }
 
 func TestImpersonationTakesTheRightToEachPart(t *testing.T) {

@@ -50,6 +50,8 @@ type Kind[T, L any, P Object[T], Q Object[L]] struct {
 	KeepStatus func(obj, old P)
 	// KeepSpec copies everything but status and metadata; the status subresource uses it.
 	KeepSpec func(obj, old P)
+	// Kept are paths besides the spec that KeepSpec copies, as metadata.labels.
+	Kept []string
 	// Spec is what generation counts changes of; nil when the kind has no generation.
 	Spec func(P) any
 	// Warn returns warnings for the client.

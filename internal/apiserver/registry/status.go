@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -47,32 +46,22 @@ func (s *Subresource) ConvertToTable(ctx context.Context, o, options runtime.Obj
 // Status is the status subresource of a kind.
 type Status struct {
 	*Subresource
-	version fieldpath.APIVersion
+	reset map[fieldpath.APIVersion]*fieldpath.Set
 }
 
 // NewStatus makes the status subresource of k, whose storage is s.
 func NewStatus[T, L any, P Object[T], Q Object[L]](o Options, s *Storage, k Kind[T, L, P, Q]) *Status {
 	base := &strategy[T, L, P, Q]{ObjectTyper: o.Scheme, NameGenerator: names.SimpleNameGenerator, kind: k}
-	return &Status{NewSubresource(s, statusStrategy[T, L, P, Q]{base}), k.apiVersion()}
+	return &Status{NewSubresource(s, statusStrategy[T, L, P, Q]{base}), ResetFields(k.apiVersion(), append(k.Kept, "spec")...)}
 }
 
-// GetResetFields implements rest.ResetFieldsStrategy: the spec is not the status writer's.
-func (s *Status) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return ResetFields(s.version, fieldpath.MakePathOrDie("spec"))
-}
+// GetResetFields implements rest.ResetFieldsStrategy: what a status writer does not get to write it does not own either.
+func (s *Status) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return s.reset }
 
 type statusStrategy[T, L any, P Object[T], Q Object[L]] struct{ *strategy[T, L, P, Q] }
 
 func (s statusStrategy[T, L, P, Q]) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	s.kind.KeepSpec(obj.(P), old.(P))
-	// The deletion, the owners and the finalizers are not the status writer's business.
-	if m, err := meta.Accessor(obj); err == nil {
-		if o, err := meta.Accessor(old); err == nil {
-			m.SetDeletionTimestamp(o.GetDeletionTimestamp())
-			m.SetGeneration(o.GetGeneration())
-			m.SetOwnerReferences(o.GetOwnerReferences())
-		}
-	}
 }
 
 func (s statusStrategy[T, L, P, Q]) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {

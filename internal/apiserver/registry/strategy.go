@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -108,7 +109,7 @@ func (s *strategy[T, L, P, Q]) GetResetFields() map[fieldpath.APIVersion]*fieldp
 	if s.kind.KeepStatus == nil {
 		return nil
 	}
-	return ResetFields(s.kind.apiVersion(), fieldpath.MakePathOrDie("status"))
+	return ResetFields(s.kind.apiVersion(), "status")
 }
 
 // deleteStrategy adds graceful deletion where the kind has it: the store asks by type.
@@ -126,9 +127,17 @@ func (g graceful[T, L, P, Q]) CheckGracefulDelete(ctx context.Context, obj runti
 	return g.kind.Graceful(ctx, obj.(P), options)
 }
 
-// ResetFields are the paths that a strategy takes from the stored object, whoever sends them.
-func ResetFields(version fieldpath.APIVersion, paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{version: fieldpath.NewSet(paths...)}
+// ResetFields are the paths, as metadata.labels, that a strategy takes from the stored object, whoever sends them.
+func ResetFields(version fieldpath.APIVersion, paths ...string) map[fieldpath.APIVersion]*fieldpath.Set {
+	set := fieldpath.NewSet()
+	for _, p := range paths {
+		var path fieldpath.Path
+		for _, name := range strings.Split(p, ".") {
+			path = append(path, fieldpath.PathElement{FieldName: &name})
+		}
+		set.Insert(path)
+	}
+	return map[fieldpath.APIVersion]*fieldpath.Set{version: set}
 }
 
 func setGeneration(o runtime.Object, n int64) {

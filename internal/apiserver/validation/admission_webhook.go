@@ -1,10 +1,13 @@
 package validation
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -29,12 +32,12 @@ type hook struct {
 
 // ValidatingWebhookConfigurationCreate judges new webhooks.
 func ValidatingWebhookConfigurationCreate(c *admissionregistrationv1.ValidatingWebhookConfiguration) field.ErrorList {
-	return append(created(&c.ObjectMeta, false, apivalidation.NameIsDNSSubdomain), hooks(validatingHooks(c))...)
+	return append(createdLoosely(&c.ObjectMeta, false, apivalidation.NameIsDNSSubdomain), hooks(validatingHooks(c))...)
 }
 
 // ValidatingWebhookConfigurationUpdate judges an update of webhooks.
 func ValidatingWebhookConfigurationUpdate(c, old *admissionregistrationv1.ValidatingWebhookConfiguration) field.ErrorList {
-	return append(updated(&c.ObjectMeta, &old.ObjectMeta), hooks(validatingHooks(c))...)
+	return append(updatedLoosely(&c.ObjectMeta, &old.ObjectMeta), hooks(validatingHooks(c))...)
 }
 
 func validatingHooks(c *admissionregistrationv1.ValidatingWebhookConfiguration) []hook {
@@ -48,12 +51,12 @@ func validatingHooks(c *admissionregistrationv1.ValidatingWebhookConfiguration) 
 
 // MutatingWebhookConfigurationCreate judges new webhooks.
 func MutatingWebhookConfigurationCreate(c *admissionregistrationv1.MutatingWebhookConfiguration) field.ErrorList {
-	return append(created(&c.ObjectMeta, false, apivalidation.NameIsDNSSubdomain), hooks(mutatingHooks(c))...)
+	return append(createdLoosely(&c.ObjectMeta, false, apivalidation.NameIsDNSSubdomain), hooks(mutatingHooks(c))...)
 }
 
 // MutatingWebhookConfigurationUpdate judges an update of webhooks.
 func MutatingWebhookConfigurationUpdate(c, old *admissionregistrationv1.MutatingWebhookConfiguration) field.ErrorList {
-	return append(updated(&c.ObjectMeta, &old.ObjectMeta), hooks(mutatingHooks(c))...)
+	return append(updatedLoosely(&c.ObjectMeta, &old.ObjectMeta), hooks(mutatingHooks(c))...)
 }
 
 func mutatingHooks(c *admissionregistrationv1.MutatingWebhookConfiguration) []hook {
@@ -67,14 +70,13 @@ func mutatingHooks(c *admissionregistrationv1.MutatingWebhookConfiguration) []ho
 
 func hooks(all []hook) field.ErrorList {
 	var errs field.ErrorList
-	seen := map[string]bool{}
+	taken := names{}
 	for i := range all {
 		p := field.NewPath("webhooks").Index(i)
 		errs = append(errs, all[i].check(p)...)
-		if seen[all[i].name] {
+		if all[i].name != "" && taken.take(all[i].name) {
 			errs = append(errs, field.Duplicate(p.Child("name"), all[i].name))
 		}
-		seen[all[i].name] = true
 	}
 	return errs
 }
@@ -109,20 +111,20 @@ func (h *hook) check(p *field.Path) field.ErrorList {
 
 func reviewVersions(p *field.Path, versions []string) field.ErrorList {
 	known := []string{"v1", "v1beta1"}
-	var errs field.ErrorList
 	if len(versions) == 0 {
-		return field.ErrorList{field.Required(p, "must specify one of v1, v1beta1")}
+		return field.ErrorList{field.Required(p, "must specify one of "+strings.Join(known, ", "))}
 	}
-	usable := false
+	var errs field.ErrorList
+	taken := names{}
 	for i, v := range versions {
-		errs = append(errs, invalid(p.Index(i), v, validation.IsDNS1035Label(v))...)
-		if slices.Contains(versions[:i], v) {
+		if taken.take(v) {
 			errs = append(errs, field.Invalid(p.Index(i), v, "duplicate version"))
+			continue
 		}
-		usable = usable || slices.Contains(known, v)
+		errs = append(errs, invalid(p.Index(i), v, validation.IsDNS1035Label(v))...)
 	}
-	if !usable {
-		errs = append(errs, field.Invalid(p, versions, "must include at least one of v1, v1beta1"))
+	if !slices.ContainsFunc(versions, func(v string) bool { return slices.Contains(known, v) }) {
+		errs = append(errs, field.Invalid(p, versions, "must include at least one of "+strings.Join(known, ", ")))
 	}
 	return errs
 }
@@ -154,45 +156,101 @@ func selectors(p *field.Path, namespaces, objects *metav1.LabelSelector) field.E
 
 func matchResources(p *field.Path, m *admissionregistrationv1.MatchResources) field.ErrorList {
 	errs := selectors(p, m.NamespaceSelector, m.ObjectSelector)
+	for _, one := range []struct {
+		name string
+		set  bool
+	}{{"namespaceSelector", m.NamespaceSelector != nil}, {"objectSelector", m.ObjectSelector != nil}, {"matchPolicy", m.MatchPolicy != nil}} {
+		if !one.set {
+			errs = append(errs, field.Required(p.Child(one.name), ""))
+		}
+	}
 	if m.MatchPolicy != nil {
 		errs = append(errs, oneOf(p.Child("matchPolicy"), *m.MatchPolicy, admissionregistrationv1.Equivalent, admissionregistrationv1.Exact)...)
 	}
-	for name, rules := range map[string][]admissionregistrationv1.NamedRuleWithOperations{"resourceRules": m.ResourceRules, "excludeResourceRules": m.ExcludeResourceRules} {
-		for i := range rules {
-			errs = append(errs, ruleWithOperations(p.Child(name).Index(i), &rules[i].RuleWithOperations)...)
+	errs = append(errs, namedRules(p.Child("resourceRules"), m.ResourceRules)...)
+	return append(errs, namedRules(p.Child("excludeResourceRules"), m.ExcludeResourceRules)...)
+}
+
+func namedRules(p *field.Path, rules []admissionregistrationv1.NamedRuleWithOperations) field.ErrorList {
+	var errs field.ErrorList
+	for i := range rules {
+		taken := names{}
+		for j, name := range rules[i].ResourceNames {
+			at := p.Index(i).Child("resourceNames").Index(j)
+			errs = append(errs, invalid(at, name, path.ValidatePathSegmentName(name, false))...)
+			if taken.take(name) {
+				errs = append(errs, field.Duplicate(at, name))
+			}
 		}
+		errs = append(errs, ruleWithOperations(p.Index(i), &rules[i].RuleWithOperations)...)
 	}
 	return errs
 }
 
 func ruleWithOperations(p *field.Path, r *admissionregistrationv1.RuleWithOperations) field.ErrorList {
-	var errs field.ErrorList
-	if len(r.Operations) == 0 {
-		errs = append(errs, field.Required(p.Child("operations"), ""))
-	}
-	if len(r.Operations) > 1 && slices.Contains(r.Operations, admissionregistrationv1.OperationAll) {
-		errs = append(errs, field.Invalid(p.Child("operations"), r.Operations, "if '*' is present, must not specify other operations"))
-	}
+	errs := wildcard(p.Child("operations"), r.Operations, "operations")
 	for i, o := range r.Operations {
-		errs = append(errs, oneOf(p.Child("operations").Index(i), o, admissionregistrationv1.OperationAll, admissionregistrationv1.Create,
-			admissionregistrationv1.Update, admissionregistrationv1.Delete, admissionregistrationv1.Connect)...)
+		errs = append(errs, oneOf(p.Child("operations").Index(i), o, admissionregistrationv1.OperationAll, admissionregistrationv1.Connect,
+			admissionregistrationv1.Create, admissionregistrationv1.Delete, admissionregistrationv1.Update)...)
 	}
-	for name, list := range map[string][]string{"apiGroups": r.APIGroups, "apiVersions": r.APIVersions, "resources": r.Resources} {
-		at := p.Child(name)
-		if len(list) == 0 {
-			errs = append(errs, field.Required(at, ""))
-		}
-		if len(list) > 1 && slices.Contains(list, "*") && name != "resources" {
-			errs = append(errs, field.Invalid(at, list, "if '*' is present, must not specify other "+map[string]string{"apiGroups": "API groups", "apiVersions": "API versions"}[name]))
-		}
-		for i, v := range list {
-			if v == "" && name != "apiGroups" {
-				errs = append(errs, field.Required(at.Index(i), ""))
-			}
-		}
+	errs = append(errs, wildcard(p.Child("apiGroups"), r.APIGroups, "API groups")...)
+	errs = append(errs, wildcard(p.Child("apiVersions"), r.APIVersions, "API versions")...)
+	for i, v := range r.APIVersions {
+		errs = append(errs, required(p.Child("apiVersions").Index(i), v)...)
 	}
+	errs = append(errs, ruleResources(p.Child("resources"), r.Resources)...)
 	if r.Scope != nil {
 		errs = append(errs, oneOf(p.Child("scope"), *r.Scope, admissionregistrationv1.AllScopes, admissionregistrationv1.ClusterScope, admissionregistrationv1.NamespacedScope)...)
+	}
+	return errs
+}
+
+// wildcard wants a list that is not empty, and "*" to stand alone.
+func wildcard[T ~string](p *field.Path, list []T, what string) field.ErrorList {
+	if len(list) == 0 {
+		return field.ErrorList{field.Required(p, "")}
+	}
+	if len(list) > 1 && slices.Contains(list, "*") {
+		return field.ErrorList{field.Invalid(p, list, "if '*' is present, must not specify other "+what)}
+	}
+	return nil
+}
+
+// ruleResources wants no resource to be covered by a wildcard before it.
+func ruleResources(p *field.Path, list []string) field.ErrorList {
+	var errs field.ErrorList
+	if len(list) == 0 {
+		errs = append(errs, field.Required(p, ""))
+	}
+	anySub, anyResource, plain := names{}, names{}, false
+	for i, full := range list {
+		resource, sub, nested := strings.Cut(full, "/")
+		switch {
+		case full == "":
+			errs = append(errs, field.Required(p.Index(i), ""))
+			continue
+		case !nested:
+			plain = full != "*"
+			continue
+		}
+		if anySub[resource] {
+			errs = append(errs, field.Invalid(p.Index(i), full, fmt.Sprintf("if '%s/*' is present, must not specify %s", resource, full)))
+		}
+		if anyResource[sub] {
+			errs = append(errs, field.Invalid(p.Index(i), full, fmt.Sprintf("if '*/%s' is present, must not specify %s", sub, full)))
+		}
+		if sub == "*" {
+			anySub.take(resource)
+		}
+		if resource == "*" {
+			anyResource.take(sub)
+		}
+	}
+	if len(list) > 1 && slices.Contains(list, "*/*") {
+		errs = append(errs, field.Invalid(p, list, "if '*/*' is present, must not specify other resources"))
+	}
+	if plain && slices.Contains(list, "*") {
+		errs = append(errs, field.Invalid(p, list, "if '*' is present, must not specify other resources without subresources"))
 	}
 	return errs
 }

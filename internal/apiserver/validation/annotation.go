@@ -90,17 +90,21 @@ func appArmorWords(a *corev1.AppArmorProfile) string {
 	return corev1.DeprecatedAppArmorBetaProfileRuntimeDefault
 }
 
-// appArmorAgreement wants the old annotation and the new field to say the same.
-func appArmorAgreement(pod *corev1.Pod) field.ErrorList {
-	if pod.Spec.OS != nil && pod.Spec.OS.Name == corev1.Windows {
+// agreement wants the annotations of the past and the fields that took over to say the same, where both are there.
+func agreement(p *field.Path, annotations map[string]string, spec *corev1.PodSpec) field.ErrorList {
+	return append(seccompAgreement(p, annotations, spec), appArmorAgreement(p, annotations, spec)...)
+}
+
+func appArmorAgreement(p *field.Path, annotations map[string]string, spec *corev1.PodSpec) field.ErrorList {
+	if spec.OS != nil && spec.OS.Name == corev1.Windows {
 		return nil
 	}
 	var errs field.ErrorList
-	eachContainer(field.NewPath("spec"), &pod.Spec, func(at *field.Path, c *corev1.Container) {
-		said, ok := pod.Annotations[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name]
+	eachContainer(p, spec, func(at *field.Path, c *corev1.Container) {
+		said, ok := annotations[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name]
 		var profile *corev1.AppArmorProfile
-		if pod.Spec.SecurityContext != nil {
-			profile = pod.Spec.SecurityContext.AppArmorProfile
+		if spec.SecurityContext != nil {
+			profile = spec.SecurityContext.AppArmorProfile
 		}
 		if c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
 			profile = c.SecurityContext.AppArmorProfile
@@ -118,22 +122,21 @@ func appArmorAgreement(pod *corev1.Pod) field.ErrorList {
 	return errs
 }
 
-// seccompAgreement wants the annotations of before 1.19 and the fields to say the same, where both are there.
-func seccompAgreement(pod *corev1.Pod) field.ErrorList {
+func seccompAgreement(p *field.Path, annotations map[string]string, spec *corev1.PodSpec) field.ErrorList {
 	var errs field.ErrorList
-	if sc := pod.Spec.SecurityContext; sc != nil && sc.SeccompProfile != nil {
-		errs = append(errs, seccompMatch(field.NewPath("spec", "securityContext", "seccompProfile"), pod, corev1.SeccompPodAnnotationKey, sc.SeccompProfile)...)
+	if sc := spec.SecurityContext; sc != nil && sc.SeccompProfile != nil {
+		errs = append(errs, seccompMatch(p.Child("securityContext", "seccompProfile"), annotations, corev1.SeccompPodAnnotationKey, sc.SeccompProfile)...)
 	}
-	eachContainer(field.NewPath("spec"), &pod.Spec, func(at *field.Path, c *corev1.Container) {
+	eachContainer(p, spec, func(at *field.Path, c *corev1.Container) {
 		if c.SecurityContext != nil && c.SecurityContext.SeccompProfile != nil {
-			errs = append(errs, seccompMatch(at.Child("securityContext", "seccompProfile"), pod, corev1.SeccompContainerAnnotationKeyPrefix+c.Name, c.SecurityContext.SeccompProfile)...)
+			errs = append(errs, seccompMatch(at.Child("securityContext", "seccompProfile"), annotations, corev1.SeccompContainerAnnotationKeyPrefix+c.Name, c.SecurityContext.SeccompProfile)...)
 		}
 	})
 	return errs
 }
 
-func seccompMatch(p *field.Path, pod *corev1.Pod, key string, s *corev1.SeccompProfile) field.ErrorList {
-	said, ok := pod.Annotations[key]
+func seccompMatch(p *field.Path, annotations map[string]string, key string, s *corev1.SeccompProfile) field.ErrorList {
+	said, ok := annotations[key]
 	if !ok {
 		return nil
 	}

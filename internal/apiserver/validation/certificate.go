@@ -10,6 +10,7 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -21,13 +22,18 @@ const shortestCertificate = 600
 
 // SigningRequestCreate judges a new request for a certificate. Its name may be anything that fits into a URL.
 func SigningRequestCreate(r *certificatesv1.CertificateSigningRequest) field.ErrorList {
+	return signingRequest(r, &certificatesv1.CertificateSigningRequest{})
+}
+
+// signingRequest bears with faults that the old request has already.
+func signingRequest(r, old *certificatesv1.CertificateSigningRequest) field.ErrorList {
 	errs := created(&r.ObjectMeta, false, func(string, bool) []string { return nil })
 	p := field.NewPath("spec")
 	if err := signedRequest(r.Spec.Request); err != nil {
 		errs = append(errs, field.Invalid(p.Child("request"), r.Spec.Request, err.Error()))
 	}
-	errs = append(errs, usages(p.Child("usages"), r.Spec.Usages)...)
-	if r.Spec.SignerName == legacySigner {
+	errs = append(errs, usages(p.Child("usages"), r.Spec.Usages, old.Spec.Usages)...)
+	if r.Spec.SignerName == legacySigner && old.Spec.SignerName != legacySigner {
 		errs = append(errs, field.Invalid(p.Child("signerName"), r.Spec.SignerName, "the legacy signerName is not allowed via this API version"))
 	} else {
 		errs = append(errs, signerName(p.Child("signerName"), r.Spec.SignerName)...)
@@ -35,7 +41,10 @@ func SigningRequestCreate(r *certificatesv1.CertificateSigningRequest) field.Err
 	if s := r.Spec.ExpirationSeconds; s != nil && *s < shortestCertificate {
 		errs = append(errs, field.Invalid(p.Child("expirationSeconds"), *s, "may not specify a duration less than 600 seconds (10 minutes)"))
 	}
-	errs = append(errs, signingConditions(field.NewPath("status", "conditions"), r.Status.Conditions)...)
+	errs = append(errs, signingConditions(field.NewPath("status", "conditions"), r.Status.Conditions, old.Status.Conditions)...)
+	if bytes.Equal(r.Status.Certificate, old.Status.Certificate) || certificateChain(old.Status.Certificate) != nil {
+		return errs
+	}
 	if err := certificateChain(r.Status.Certificate); err != nil {
 		errs = append(errs, field.Invalid(field.NewPath("status", "certificate"), "<certificate data>", err.Error()))
 	}
@@ -70,15 +79,18 @@ func certificateStays(r, old *certificatesv1.CertificateSigningRequest) field.Er
 
 // signingUpdate holds what every update keeps to: verdicts stay, and only approving gives the first two of them.
 func signingUpdate(r, old *certificatesv1.CertificateSigningRequest, approving bool) field.ErrorList {
-	errs := append(SigningRequestCreate(r), updated(&r.ObjectMeta, &old.ObjectMeta)...)
+	errs := append(signingRequest(r, old), updated(&r.ObjectMeta, &old.ObjectMeta)...)
 	p := field.NewPath("status", "conditions")
 	for _, t := range verdicts() {
-		before, after := countConditions(old, t), countConditions(r, t)
-		if after < before {
+		before, after := conditionsOf(old, t), conditionsOf(r, t)
+		switch {
+		case len(after) < len(before):
 			errs = append(errs, field.Forbidden(p, fmt.Sprintf("updates may not remove a condition of type %q", t)))
-		}
-		if after > before && !approving && t != certificatesv1.CertificateFailed {
+		case approving || t == certificatesv1.CertificateFailed:
+		case len(after) > len(before):
 			errs = append(errs, field.Forbidden(p, fmt.Sprintf("updates may not add a condition of type %q", t)))
+		case !equality.Semantic.DeepEqual(before, after):
+			errs = append(errs, field.Forbidden(p, fmt.Sprintf("updates may not modify a condition of type %q\n%v", t, difference(before, after))))
 		}
 	}
 	return errs
@@ -88,14 +100,14 @@ func verdicts() []certificatesv1.RequestConditionType {
 	return []certificatesv1.RequestConditionType{certificatesv1.CertificateApproved, certificatesv1.CertificateDenied, certificatesv1.CertificateFailed}
 }
 
-func countConditions(r *certificatesv1.CertificateSigningRequest, t certificatesv1.RequestConditionType) int {
-	n := 0
+func conditionsOf(r *certificatesv1.CertificateSigningRequest, t certificatesv1.RequestConditionType) []certificatesv1.CertificateSigningRequestCondition {
+	var found []certificatesv1.CertificateSigningRequestCondition
 	for _, c := range r.Status.Conditions {
 		if c.Type == t {
-			n++
+			found = append(found, c)
 		}
 	}
-	return n
+	return found
 }
 
 func signedRequest(data []byte) error {
@@ -111,18 +123,33 @@ func signedRequest(data []byte) error {
 }
 
 // usages holds the rules of what a certificate is to be used for.
-func usages(p *field.Path, list []certificatesv1.KeyUsage) field.ErrorList {
+func usages(p *field.Path, list, old []certificatesv1.KeyUsage) field.ErrorList {
 	if len(list) == 0 {
 		return field.ErrorList{field.Required(p, "")}
 	}
+	known := func(u certificatesv1.KeyUsage) bool { return slices.Contains(knownUsages(), u) }
+	unknownBefore := slices.ContainsFunc(old, func(u certificatesv1.KeyUsage) bool { return !known(u) })
 	var errs field.ErrorList
 	for i, u := range list {
-		errs = append(errs, oneOf(p.Index(i), u, knownUsages()...)...)
-		if slices.Contains(list[:i], u) {
+		if !unknownBefore {
+			errs = append(errs, oneOf(p.Index(i), u, knownUsages()...)...)
+		}
+		if slices.Contains(list[:i], u) && !repeats(old) {
 			errs = append(errs, field.Duplicate(p.Index(i), u))
 		}
 	}
 	return errs
+}
+
+func repeats[T comparable](list []T) bool {
+	seen := map[T]bool{}
+	for _, v := range list {
+		if seen[v] {
+			return true
+		}
+		seen[v] = true
+	}
+	return false
 }
 
 func knownUsages() []certificatesv1.KeyUsage {
@@ -139,28 +166,41 @@ func knownUsages() []certificatesv1.KeyUsage {
 	return all
 }
 
-func signingConditions(p *field.Path, list []certificatesv1.CertificateSigningRequestCondition) field.ErrorList {
+func signingConditions(p *field.Path, list, old []certificatesv1.CertificateSigningRequestCondition) field.ErrorList {
 	var errs field.ErrorList
-	seen := map[certificatesv1.RequestConditionType]bool{}
+	before, seen := conditionTypes(old), map[certificatesv1.RequestConditionType]bool{}
+	opposed := func(types []certificatesv1.RequestConditionType) bool {
+		return slices.Contains(types, certificatesv1.CertificateApproved) && slices.Contains(types, certificatesv1.CertificateDenied)
+	}
 	for i, c := range list {
 		at := p.Index(i)
-		errs = append(errs, required(at.Child("type"), string(c.Type))...)
+		if c.Type == "" && !slices.Contains(before, "") {
+			errs = append(errs, field.Required(at.Child("type"), ""))
+		}
 		allowed := []corev1.ConditionStatus{corev1.ConditionFalse, corev1.ConditionTrue, corev1.ConditionUnknown}
 		if slices.Contains(verdicts(), c.Type) {
 			allowed = []corev1.ConditionStatus{corev1.ConditionTrue}
 		}
 		errs = append(errs, requiredOneOf(at.Child("status"), c.Status, allowed...)...)
-		if seen[c.Type] {
-			errs = append(errs, field.Duplicate(at.Child("type"), c.Type))
-		}
-		seen[c.Type] = true
-		if seen[certificatesv1.CertificateApproved] && seen[certificatesv1.CertificateDenied] &&
-			(c.Type == certificatesv1.CertificateApproved || c.Type == certificatesv1.CertificateDenied) {
+		verdict := c.Type == certificatesv1.CertificateApproved || c.Type == certificatesv1.CertificateDenied
+		if verdict && opposed(conditionTypes(list[:i+1])) && !opposed(before) {
 			errs = append(errs, field.Invalid(at.Child("type"), c.Type, fmt.Sprintf("%s and %s conditions are mutually exclusive",
 				certificatesv1.CertificateApproved, certificatesv1.CertificateDenied)))
 		}
+		if seen[c.Type] && !repeats(before) {
+			errs = append(errs, field.Duplicate(at.Child("type"), c.Type))
+		}
+		seen[c.Type] = true
 	}
 	return errs
+}
+
+func conditionTypes(list []certificatesv1.CertificateSigningRequestCondition) []certificatesv1.RequestConditionType {
+	types := make([]certificatesv1.RequestConditionType, len(list))
+	for i := range list {
+		types[i] = list[i].Type
+	}
+	return types
 }
 
 // certificateChain accepts nothing, or certificates in PEM.

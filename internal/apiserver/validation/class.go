@@ -48,7 +48,7 @@ func PriorityClassUpdate(c, old *schedulingv1.PriorityClass) field.ErrorList {
 
 // RuntimeClassCreate judges a new RuntimeClass.
 func RuntimeClassCreate(c *nodev1.RuntimeClass) field.ErrorList {
-	errs := created(&c.ObjectMeta, false, apivalidation.NameIsDNSSubdomain)
+	errs := createdLoosely(&c.ObjectMeta, false, apivalidation.NameIsDNSSubdomain)
 	errs = append(errs, dnsLabel(field.NewPath("handler"), c.Handler)...)
 	if c.Overhead != nil {
 		errs = append(errs, containerResources(field.NewPath("overhead"), &corev1.ResourceRequirements{Limits: c.Overhead.PodFixed}, nil)...)
@@ -57,24 +57,33 @@ func RuntimeClassCreate(c *nodev1.RuntimeClass) field.ErrorList {
 		p := field.NewPath("scheduling")
 		errs = append(errs, metavalidation.ValidateLabels(s.NodeSelector, p.Child("nodeSelector"))...)
 		errs = append(errs, tolerations(p.Child("tolerations"), s.Tolerations)...)
+		taken := map[corev1.Toleration]bool{}
+		for i, t := range s.Tolerations {
+			key := corev1.Toleration{Key: t.Key, Operator: t.Operator, Value: t.Value, Effect: t.Effect}
+			if taken[key] {
+				errs = append(errs, field.Duplicate(p.Child("tolerations").Index(i), t))
+			}
+			taken[key] = true
+		}
 	}
 	return errs
 }
 
 // RuntimeClassUpdate judges an update of a RuntimeClass.
 func RuntimeClassUpdate(c, old *nodev1.RuntimeClass) field.ErrorList {
-	errs := updated(&c.ObjectMeta, &old.ObjectMeta)
+	errs := updatedLoosely(&c.ObjectMeta, &old.ObjectMeta)
 	return append(errs, apivalidation.ValidateImmutableField(c.Handler, old.Handler, field.NewPath("handler"))...)
 }
 
-// PodDisruptionBudgetCreate judges a new PodDisruptionBudget.
+// PodDisruptionBudgetCreate judges a new PodDisruptionBudget. Its name may be anything that fits into a URL, which every
+// resource's must.
 func PodDisruptionBudgetCreate(b *policyv1.PodDisruptionBudget) field.ErrorList {
-	return append(created(&b.ObjectMeta, true, apivalidation.NameIsDNSSubdomain), budget(field.NewPath("spec"), &b.Spec)...)
+	return budget(field.NewPath("spec"), &b.Spec)
 }
 
 // PodDisruptionBudgetUpdate judges an update of a PodDisruptionBudget.
-func PodDisruptionBudgetUpdate(b, old *policyv1.PodDisruptionBudget) field.ErrorList {
-	return append(updated(&b.ObjectMeta, &old.ObjectMeta), budget(field.NewPath("spec"), &b.Spec)...)
+func PodDisruptionBudgetUpdate(b, _ *policyv1.PodDisruptionBudget) field.ErrorList {
+	return budget(field.NewPath("spec"), &b.Spec)
 }
 
 func budget(p *field.Path, s *policyv1.PodDisruptionBudgetSpec) field.ErrorList {
@@ -97,8 +106,8 @@ func budget(p *field.Path, s *policyv1.PodDisruptionBudgetSpec) field.ErrorList 
 }
 
 // PodDisruptionBudgetStatusUpdate judges an update of a PodDisruptionBudget's status.
-func PodDisruptionBudgetStatusUpdate(b, old *policyv1.PodDisruptionBudget) field.ErrorList {
-	errs := updated(&b.ObjectMeta, &old.ObjectMeta)
+func PodDisruptionBudgetStatusUpdate(b, _ *policyv1.PodDisruptionBudget) field.ErrorList {
+	var errs field.ErrorList
 	p := field.NewPath("status")
 	for name, n := range map[string]int32{
 		"disruptionsAllowed": b.Status.DisruptionsAllowed, "currentHealthy": b.Status.CurrentHealthy,

@@ -16,13 +16,19 @@ const (
 	maxEventNote = 1024
 )
 
-// EventCreate judges a new event of either API: one with an event time has all that events.k8s.io wants.
-func EventCreate(e *corev1.Event) field.ErrorList {
+// EventCreate judges a new event of core: one with an event time has all that events.k8s.io wants.
+func EventCreate(e *corev1.Event) field.ErrorList { return event(e, "reportingComponent") }
+
+// EventUpdate judges an update of an event of core, of which anything may change.
+func EventUpdate(e, _ *corev1.Event) field.ErrorList { return EventCreate(e) }
+
+// event holds the rules of both APIs, which have different names for who reports.
+func event(e *corev1.Event, reporter string) field.ErrorList {
 	var errs field.ErrorList
 	if e.EventTime.IsZero() {
 		errs = append(errs, eventPlace(e, metav1.NamespaceNone, metav1.NamespaceDefault)...)
 	} else {
-		errs = append(errs, timedEvent(e)...)
+		errs = append(errs, timedEvent(e, field.NewPath(reporter))...)
 	}
 	return append(errs, dnsSubdomain(field.NewPath("namespace"), e.Namespace)...)
 }
@@ -41,12 +47,11 @@ func eventPlace(e *corev1.Event, others ...string) field.ErrorList {
 	return field.ErrorList{field.Invalid(field.NewPath("involvedObject", "namespace"), about, "does not match event.namespace")}
 }
 
-func timedEvent(e *corev1.Event) field.ErrorList {
+func timedEvent(e *corev1.Event, controller *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if e.InvolvedObject.Namespace == "" {
 		errs = append(errs, eventPlace(e, metav1.NamespaceDefault, metav1.NamespaceSystem)...)
 	}
-	controller := field.NewPath("reportingController")
 	if e.ReportingController == "" {
 		errs = append(errs, field.Required(controller, ""))
 	}
@@ -67,14 +72,10 @@ func eventLength(name, value string, most int) field.ErrorList {
 	return field.ErrorList{field.Invalid(field.NewPath(name), "", fmt.Sprintf("can have at most %d characters", most))}
 }
 
-// EventUpdate judges an update of an event of either API.
-func EventUpdate(e, old *corev1.Event) field.ErrorList {
-	return append(updated(&e.ObjectMeta, &old.ObjectMeta), EventCreate(e)...)
-}
-
-// NewEventCreate judges what events.k8s.io wants of a new event besides: nothing of what the older API alone has.
+// NewEventCreate judges a new event of events.k8s.io: nothing of what the older API alone has may be in it.
 func NewEventCreate(e *corev1.Event) field.ErrorList {
-	errs := append(created(&e.ObjectMeta, true, apivalidation.NameIsDNSSubdomain), eventSeries(e)...)
+	errs := append(event(e, "reportingController"), created(&e.ObjectMeta, true, apivalidation.NameIsDNSSubdomain)...)
+	errs = append(errs, eventSeries(e)...)
 	if e.EventTime.IsZero() {
 		errs = append(errs, field.Required(field.NewPath("eventTime"), ""))
 	}
@@ -106,9 +107,9 @@ func eventSeries(e *corev1.Event) field.ErrorList {
 	return errs
 }
 
-// NewEventUpdate judges what events.k8s.io wants of an update besides: the series alone goes on.
+// NewEventUpdate judges an update of an event of events.k8s.io: the series alone goes on.
 func NewEventUpdate(e, old *corev1.Event) field.ErrorList {
-	var errs field.ErrorList
+	errs := append(event(e, "reportingController"), updated(&e.ObjectMeta, &old.ObjectMeta)...)
 	if !equality.Semantic.DeepEqual(e.Series, old.Series) {
 		errs = append(errs, eventSeries(e)...)
 	}

@@ -55,6 +55,7 @@ func TestKindRules(t *testing.T) {
 	clusterRole := creating[rbacv1.ClusterRole](nil, validation.ClusterRoleCreate)
 	binding := creating(defaults.SetRoleBinding, validation.RoleBindingCreate)
 	const meta, cluster = `"metadata":{"name":"n","namespace":"ns"}`, `"metadata":{"name":"n"}`
+	const timed = `"eventTime":"2026-01-01T00:00:00.000000Z","involvedObject":{"namespace":"ns"},"action":"a","reason":"r","reportingComponent":"example.com/c","reportingInstance":"i"`
 	const template = `"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}`
 	for name, c := range map[string]struct {
 		check      func(*testing.T, string) field.ErrorList
@@ -62,7 +63,7 @@ func TestKindRules(t *testing.T) {
 	}{
 		"namespace":              {namespace, `{` + cluster + `}`, ""},
 		"namespace dotted":       {namespace, `{"metadata":{"name":"a.b"}}`, "metadata.name"},
-		"namespace finalizer":    {namespace, `{` + cluster + `,"spec":{"finalizers":["kubernetes","x"]}}`, "spec.finalizers[1]"},
+		"namespace finalizer":    {namespace, `{` + cluster + `,"spec":{"finalizers":["kubernetes","x"]}}`, "spec.finalizers"},
 		"configmap":              {configMap, `{` + meta + `,"data":{"a":"b"}}`, ""},
 		"configmap key":          {configMap, `{` + meta + `,"data":{"a b":"c"}}`, "data[a b]"},
 		"configmap both":         {configMap, `{` + meta + `,"data":{"a":"b"},"binaryData":{"a":""}}`, "data[a]"},
@@ -74,7 +75,12 @@ func TestKindRules(t *testing.T) {
 		"secret login":           {secret, `{` + meta + `,"type":"kubernetes.io/basic-auth"}`, "data[password],data[username]"},
 		"account":                {account, `{"metadata":{"name":"A_","namespace":"ns"}}`, "metadata.name"},
 		"node":                   {node, `{` + cluster + `,"spec":{"podCIDRs":["10.0.0.0/8"],"taints":[{"key":"a","effect":"NoSchedule"}]}}`, ""},
-		"node taints":            {node, `{` + cluster + `,"spec":{"taints":[{"key":"a","effect":"X"},{"key":"b","effect":"NoSchedule"},{"key":"b","effect":"NoSchedule"}]}}`, "spec.taints[0].effect,spec.taints[2]"},
+		"node taints":            {node, `{` + cluster + `,"spec":{"taints":[{"key":"a","effect":"X"},{"key":"b","effect":"NoSchedule"},{"key":"b","effect":"NoSchedule"}]}}`, "metadata.taints[0].effect,metadata.taints[2]"},
+		"node capacity":          {node, `{` + cluster + `,"status":{"capacity":{"cpu":"-1"}}}`, "status.allocatable.cpu,status.capacity.cpu"},
+		"node address twice":     {node, `{` + cluster + `,"spec":{"podCIDRs":["10.0.0.0/8","10.0.0.0/8"]}}`, "spec.podCIDRs,spec.podCIDRs[1]"},
+		"node annotations":       {node, `{"metadata":{"name":"n","annotations":{"scheduler.alpha.kubernetes.io/taints":"[{\"key\":\"a\",\"effect\":\"X\"}]","scheduler.alpha.kubernetes.io/preferAvoidPods":"{\"preferAvoidPods\":[{}]}"}}}`, "metadata.annotations.scheduler.alpha.kubernetes.io/preferAvoidPods[0].PodSignature,metadata.annotations.scheduler.alpha.kubernetes.io/taints[0].effect"},
+		"metadata finalizer":     {configMap, `{"metadata":{"name":"n","namespace":"ns","finalizers":["orphan","example.com/x","odd"]}}`, "metadata.finalizers[2]"},
+		"loose finalizer":        {lease, `{"metadata":{"name":"n","namespace":"ns","finalizers":["odd"]}}`, ""},
 		"event":                  {event, `{` + meta + `,"involvedObject":{"namespace":"ns"}}`, ""},
 		"event elsewhere":        {event, `{` + meta + `,"involvedObject":{"namespace":"other"}}`, "involvedObject.namespace"},
 		"event of a node":        {event, `{"metadata":{"name":"n","namespace":"default"},"involvedObject":{}}`, ""},
@@ -85,19 +91,25 @@ func TestKindRules(t *testing.T) {
 		"deployment standstill":  {deployment, `{` + meta + `,"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":0}},` + template + `}}`, "spec.strategy.rollingUpdate.maxUnavailable"},
 		"deployment unselecting": {deployment, `{` + meta + `,"spec":{` + strings.Replace(template, `"selector":{"matchLabels":{"a":"b"}},`, "", 1) + `}}`, "spec.selector"},
 		"deployment padded":      {deployment, `{` + meta + `,"spec":{` + strings.Replace(template, `"image":"i"`, `"image":" i"`, 1) + `}}`, ""},
+		"template labels":        {deployment, `{` + meta + `,"spec":{` + strings.Replace(template, `"labels":{"a":"b"}`, `"labels":{"a":"b","-":"x"},"annotations":{"-":"x"}`, 1) + `}}`, "spec.template.annotations,spec.template.labels"},
+		"template seccomp":       {deployment, `{` + meta + `,"spec":{` + strings.Replace(strings.Replace(template, `"labels":{"a":"b"}},`, `"labels":{"a":"b"},"annotations":{"seccomp.security.alpha.kubernetes.io/pod":"unconfined"}},`, 1), `"containers"`, `"securityContext":{"seccompProfile":{"type":"RuntimeDefault"}},"containers"`, 1) + `}}`, "spec.template.spec.securityContext.seccompProfile.type"},
 		"replicaset never":       {replicaSet, `{` + meta + `,"spec":{` + strings.Replace(template, `"containers"`, `"restartPolicy":"Never","containers"`, 1) + `}}`, "spec.template.spec.restartPolicy"},
 		"priority":               {priority, `{` + cluster + `,"value":1000000001}`, "value"},
 		"priority system":        {priority, `{"metadata":{"name":"system-x"},"value":1}`, "metadata.name"},
 		"priority known":         {priority, `{"metadata":{"name":"system-node-critical"},"value":2000001000}`, ""},
 		"class":                  {class, `{` + cluster + `,"handler":"A"}`, "handler"},
+		"class tolerations":      {class, `{` + cluster + `,"handler":"a","scheduling":{"tolerations":[{"key":"k","operator":"Exists"},{"key":"k","operator":"Exists","tolerationSeconds":1,"effect":"NoExecute"},{"key":"k","operator":"Exists"}]}}`, "scheduling.tolerations[2]"},
+		"budget name":            {budget, `{"metadata":{"name":"A_","namespace":"ns"},"spec":{"minAvailable":1,"selector":{}}}`, ""},
+		"limits negative":        {limits, `{` + meta + `,"spec":{"limits":[{"type":"Container","max":{"cpu":"-1"}}]}}`, ""},
+		"limits of claims":       {limits, `{` + meta + `,"spec":{"limits":[{"type":"PersistentVolumeClaim","max":{"pods":"1"}}]}}`, "spec.limits[0].limits"},
 		"budget":                 {budget, `{` + meta + `,"spec":{"minAvailable":1,"maxUnavailable":"200%"}}`, "spec,spec.maxUnavailable"},
 		"quota":                  {quota, `{` + meta + `,"spec":{"hard":{"pods":"1","limits.cpu":"2","requests.storage":"1Gi","count/jobs.batch":"3"}}}`, ""},
 		"quota bad":              {quota, `{` + meta + `,"spec":{"hard":{"gpu":"1","pods":"1500m"},"scopes":["X"]}}`, "spec.hard[gpu],spec.hard[pods],spec.scopes"},
 		"limits":                 {limits, `{` + meta + `,"spec":{"limits":[{"type":"Container","min":{"cpu":"2"},"max":{"cpu":"1"}}]}}`, "spec.limits[0].defaultRequest[cpu],spec.limits[0].default[cpu],spec.limits[0].min[cpu]"},
-		"event timed":            {event, `{` + meta + `,"eventTime":"2026-01-01T00:00:00.000000Z","involvedObject":{"namespace":"ns"}}`, "action,reason,reportingController,reportingInstance"},
+		"event timed":            {event, `{` + meta + `,"eventTime":"2026-01-01T00:00:00.000000Z","involvedObject":{"namespace":"ns"}}`, "action,reason,reportingComponent,reportingInstance"},
 		"node families":          {node, `{` + cluster + `,"spec":{"podCIDRs":["10.0.0.0/8","11.0.0.0/8"]}}`, "spec.podCIDRs"},
-		"new event":              {newEvent, `{` + meta + `,"eventTime":"2026-01-01T00:00:00.000000Z","type":"Normal","series":{"count":2,"lastObservedTime":"2026-01-01T00:00:00.000000Z"}}`, ""},
-		"new event old fields":   {newEvent, `{` + meta + `,"count":1,"source":{"host":"h"},"firstTimestamp":"2026-01-01T00:00:00Z","series":{"count":1}}`, "count,eventTime,firstTimestamp,series.count,series.lastObservedTime,source,type"},
+		"new event":              {newEvent, `{` + meta + `,` + timed + `,"type":"Normal","series":{"count":2,"lastObservedTime":"2026-01-01T00:00:00.000000Z"}}`, ""},
+		"new event old fields":   {newEvent, `{` + meta + `,"involvedObject":{"namespace":"ns"},"count":1,"source":{"host":"h"},"firstTimestamp":"2026-01-01T00:00:00Z","series":{"count":1}}`, "count,eventTime,firstTimestamp,series.count,series.lastObservedTime,source,type"},
 		"quota scopes":           {quota, `{` + meta + `,"spec":{"hard":{"pods":"1"},"scopes":["BestEffort","NotBestEffort"]}}`, "spec.scopes"},
 		"quota scope of pods":    {quota, `{` + meta + `,"spec":{"hard":{"configmaps":"1"},"scopes":["Terminating"]}}`, "spec.scopes"},
 		"quota selector":         {quota, `{` + meta + `,"spec":{"hard":{"pods":"1"},"scopeSelector":{"matchExpressions":[{"scopeName":"Terminating","operator":"In","values":["x"]}]}}}`, "spec.scopeSelector.matchExpressions.operator"},

@@ -68,9 +68,7 @@ func limitItem(p *field.Path, item *corev1.LimitRangeItem) field.ErrorList {
 		}
 		for _, n := range sortedNames(b.list) {
 			errs = append(errs, resourceName(p.Child(b.field).Key(string(n)), string(n))...)
-			if all[n] = b.list[n]; b.field != "maxLimitRequestRatio" {
-				errs = append(errs, quantity(p.Child(b.field).Key(string(n)), n, b.list[n])...)
-			}
+			all[n] = b.list[n]
 		}
 	}
 	for _, n := range sortedNames(all) {
@@ -100,7 +98,7 @@ func limitOfType(p *field.Path, item *corev1.LimitRangeItem) field.ErrorList {
 		_, low := item.Min[corev1.ResourceStorage]
 		_, high := item.Max[corev1.ResourceStorage]
 		if !low && !high {
-			errs = append(errs, field.Required(p, "either minimum or maximum storage value is required, but neither was provided"))
+			errs = append(errs, field.Required(p.Child("limits"), "either minimum or maximum storage value is required, but neither was provided"))
 		}
 	}
 	return errs
@@ -145,7 +143,7 @@ func ratio(p *field.Path, n corev1.ResourceName, item *corev1.LimitRangeItem) fi
 	}
 	low, ok := item.Min[n]
 	high, ok2 := item.Max[n]
-	if !ok || !ok2 || low.Sign() <= 0 {
+	if !ok || !ok2 {
 		return errs
 	}
 	if most := high.AsApproximateFloat64() / low.AsApproximateFloat64(); r.AsApproximateFloat64() > most {

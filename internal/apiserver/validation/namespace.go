@@ -1,22 +1,23 @@
 package validation
 
 import (
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// NamespaceCreate judges a new namespace.
+// NamespaceCreate judges a new namespace. The errors of its finalizers do not say which.
 func NamespaceCreate(ns *corev1.Namespace) field.ErrorList {
-	return append(created(&ns.ObjectMeta, false, apivalidation.NameIsDNSLabel), namespaceFinalizers(ns)...)
+	errs := created(&ns.ObjectMeta, false, apivalidation.NameIsDNSLabel)
+	for _, f := range ns.Spec.Finalizers {
+		errs = append(errs, namespaceFinalizer(field.NewPath("spec", "finalizers"), f)...)
+	}
+	return errs
 }
 
 // NamespaceUpdate judges an update of a namespace.
 func NamespaceUpdate(ns, old *corev1.Namespace) field.ErrorList {
-	return updated(&ns.ObjectMeta, &old.ObjectMeta)
+	return append(NamespaceCreate(ns), updated(&ns.ObjectMeta, &old.ObjectMeta)...)
 }
 
 // NamespaceStatusUpdate wants the phase to say whether the namespace is being deleted.
@@ -35,19 +36,15 @@ func NamespaceStatusUpdate(ns, old *corev1.Namespace) field.ErrorList {
 
 // NamespaceFinalizeUpdate judges an update through namespaces/finalize.
 func NamespaceFinalizeUpdate(ns, old *corev1.Namespace) field.ErrorList {
-	return append(updated(&ns.ObjectMeta, &old.ObjectMeta), namespaceFinalizers(ns)...)
-}
-
-func namespaceFinalizers(ns *corev1.Namespace) field.ErrorList {
-	var errs field.ErrorList
-	at := field.NewPath("spec", "finalizers")
+	errs := updated(&ns.ObjectMeta, &old.ObjectMeta)
 	for i, f := range ns.Spec.Finalizers {
-		errs = append(errs, invalid(at.Index(i), string(f), validation.IsQualifiedName(string(f)))...)
-		if !strings.Contains(string(f), "/") && f != corev1.FinalizerKubernetes {
-			errs = append(errs, field.Invalid(at.Index(i), string(f), "name is neither a standard finalizer name nor is it fully qualified"))
-		}
+		errs = append(errs, namespaceFinalizer(field.NewPath("spec", "finalizers").Index(i), f)...)
 	}
 	return errs
+}
+
+func namespaceFinalizer(p *field.Path, f corev1.FinalizerName) field.ErrorList {
+	return append(qualifiedName(p, string(f)), finalizer(p, string(f))...)
 }
 
 // ServiceAccountCreate judges a new service account.

@@ -1,6 +1,9 @@
 package validation
 
 import (
+	"encoding/json"
+	"fmt"
+
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -13,33 +16,86 @@ import (
 
 const maxPodCIDRs = 2
 
-// NodeCreate judges a new node.
+// NodeCreate judges a new node. Errors of taints name the metadata, where taints were once.
 func NodeCreate(n *corev1.Node) field.ErrorList {
 	errs := created(&n.ObjectMeta, false, apivalidation.NameIsDNSSubdomain)
-	return append(errs, nodeSpec(n)...)
+	errs = append(errs, nodeAnnotations(field.NewPath("metadata", "annotations"), n.Annotations)...)
+	errs = append(errs, taints(field.NewPath("metadata", "taints"), n.Spec.Taints)...)
+	errs = append(errs, capacities(field.NewPath("status"), &n.Status)...)
+	return append(errs, podCIDRs(field.NewPath("spec", "podCIDRs"), n.Spec.PodCIDRs)...)
 }
 
-func nodeSpec(n *corev1.Node) field.ErrorList {
-	p := field.NewPath("spec")
-	errs := taints(p.Child("taints"), n.Spec.Taints)
-	cidrs := p.Child("podCIDRs")
-	if len(n.Spec.PodCIDRs) > maxPodCIDRs {
-		errs = append(errs, field.Invalid(cidrs, n.Spec.PodCIDRs, "may specify no more than one CIDR for each IP family"))
+func podCIDRs(p *field.Path, list []string) field.ErrorList {
+	var errs field.ErrorList
+	for i, cidr := range list {
+		errs = append(errs, validation.IsValidCIDRForLegacyField(p.Index(i), cidr, false, nil)...)
 	}
-	if len(n.Spec.PodCIDRs) == maxPodCIDRs && utilnet.IsIPv6CIDRString(n.Spec.PodCIDRs[0]) == utilnet.IsIPv6CIDRString(n.Spec.PodCIDRs[1]) {
-		errs = append(errs, field.Invalid(cidrs, n.Spec.PodCIDRs, "may specify no more than one CIDR for each IP family"))
+	if len(list) < maxPodCIDRs {
+		return errs
 	}
-	for i, cidr := range n.Spec.PodCIDRs {
-		errs = append(errs, validation.IsValidCIDRForLegacyField(cidrs.Index(i), cidr, false, nil)...)
+	dual, err := utilnet.IsDualStackCIDRStrings(list)
+	if err != nil {
+		errs = append(errs, field.InternalError(p, fmt.Errorf("invalid PodCIDRs. failed to check with dual stack with error:%w", err)))
 	}
-	return append(errs, capacities(field.NewPath("status"), &n.Status)...)
+	if !dual || len(list) > maxPodCIDRs {
+		errs = append(errs, field.Invalid(p, list, "may specify no more than one CIDR for each IP family"))
+	}
+	taken := names{}
+	for i, cidr := range list {
+		if taken.take(cidr) {
+			errs = append(errs, field.Duplicate(p.Index(i), cidr))
+		}
+	}
+	return errs
 }
 
 func capacities(p *field.Path, s *corev1.NodeStatus) field.ErrorList {
 	var errs field.ErrorList
-	for name, list := range map[string]corev1.ResourceList{"capacity": s.Capacity, "allocatable": s.Allocatable} {
-		for _, n := range sortedNames(list) {
-			errs = append(errs, quantity(p.Child(name).Key(string(n)), n, list[n])...)
+	for _, list := range []struct {
+		name   string
+		values corev1.ResourceList
+	}{{"capacity", s.Capacity}, {"allocatable", s.Allocatable}} {
+		for _, n := range sortedNames(list.values) {
+			errs = append(errs, quantity(p.Child(list.name, string(n)), n, list.values[n])...)
+		}
+	}
+	return errs
+}
+
+// The annotations in which a node's taints, and what it avoids, were JSON once; they are still judged.
+const (
+	taintsAnnotation = "scheduler.alpha.kubernetes.io/taints"
+	avoidsAnnotation = corev1.PreferAvoidPodsAnnotationKey
+)
+
+func nodeAnnotations(p *field.Path, annotations map[string]string) field.ErrorList {
+	var errs field.ErrorList
+	if value := annotations[taintsAnnotation]; value != "" {
+		var list []corev1.Taint
+		if err := json.Unmarshal([]byte(value), &list); err != nil {
+			errs = append(errs, field.Invalid(p, taintsAnnotation, err.Error()))
+		}
+		errs = append(errs, taints(p.Child(taintsAnnotation), list)...)
+	}
+	if value := annotations[avoidsAnnotation]; value != "" {
+		errs = append(errs, avoids(p, value)...)
+	}
+	return errs
+}
+
+// avoids judges the Pods that a node would rather not have: each must name a controller.
+func avoids(p *field.Path, value string) field.ErrorList {
+	var list corev1.AvoidPods
+	if err := json.Unmarshal([]byte(value), &list); err != nil {
+		return field.ErrorList{field.Invalid(p.Child("AvoidPods"), avoidsAnnotation, err.Error())}
+	}
+	var errs field.ErrorList
+	for i, entry := range list.PreferAvoidPods {
+		at := p.Child(avoidsAnnotation).Index(i).Child("PodSignature")
+		if owner := entry.PodSignature.PodController; owner == nil {
+			errs = append(errs, field.Required(at, ""))
+		} else if !isTrue(owner.Controller) {
+			errs = append(errs, field.Invalid(at.Child("PodController", "Controller"), isTrue(owner.Controller), "must point to a controller"))
 		}
 	}
 	return errs
@@ -62,11 +118,17 @@ func taints(p *field.Path, list []corev1.Taint) field.ErrorList {
 	return errs
 }
 
-// NodeUpdate judges an update of a node or of its status.
+// NodeUpdate judges an update of a node.
 func NodeUpdate(n, old *corev1.Node) field.ErrorList {
+	return append(NodeCreate(n), NodeStatusUpdate(n, old)...)
+}
+
+// NodeStatusUpdate judges an update of a node's status.
+func NodeStatusUpdate(n, old *corev1.Node) field.ErrorList {
 	errs := updated(&n.ObjectMeta, &old.ObjectMeta)
-	errs = append(errs, nodeSpec(n)...)
-	p := field.NewPath("spec")
+	errs = append(errs, nodeAnnotations(field.NewPath("metadata", "annotations"), n.Annotations)...)
+	errs = append(errs, capacities(field.NewPath("status"), &n.Status)...)
+	errs = append(errs, taints(field.NewPath("metadata", "taints"), n.Spec.Taints)...)
 	taken := map[corev1.NodeAddress]bool{}
 	for i, a := range n.Status.Addresses {
 		if taken[a] {
@@ -74,23 +136,39 @@ func NodeUpdate(n, old *corev1.Node) field.ErrorList {
 		}
 		taken[a] = true
 	}
+	p := field.NewPath("spec")
 	if len(old.Spec.PodCIDRs) > 0 && !equality.Semantic.DeepEqual(n.Spec.PodCIDRs, old.Spec.PodCIDRs) {
 		errs = append(errs, field.Forbidden(p.Child("podCIDRs"), "node updates may not change podCIDR except from \"\" to valid"))
 	}
 	if old.Spec.ProviderID != "" && n.Spec.ProviderID != old.Spec.ProviderID {
 		errs = append(errs, field.Forbidden(p.Child("providerID"), "node updates may not change providerID except from \"\" to valid"))
 	}
+	if n.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID {
+		errs = append(errs, field.Forbidden(p.Child("externalID"), "may not be updated"))
+	}
 	return errs
+}
+
+// NodeWarnings are those about fields that mean nothing any more.
+func NodeWarnings(n *corev1.Node) []string {
+	var w warnings
+	if n.Spec.ConfigSource != nil {
+		w.add(field.NewPath("spec", "configSource"), "the feature is removed")
+	}
+	if n.Spec.DoNotUseExternalID != "" {
+		w.add(field.NewPath("spec", "externalID"), "this field is deprecated, and is unused by Kubernetes")
+	}
+	return w
 }
 
 // LeaseCreate judges a new lease.
 func LeaseCreate(l *coordinationv1.Lease) field.ErrorList {
-	return append(created(&l.ObjectMeta, true, apivalidation.NameIsDNSSubdomain), leaseSpec(field.NewPath("spec"), &l.Spec)...)
+	return append(createdLoosely(&l.ObjectMeta, true, apivalidation.NameIsDNSSubdomain), leaseSpec(field.NewPath("spec"), &l.Spec)...)
 }
 
 // LeaseUpdate judges an update of a lease.
 func LeaseUpdate(l, old *coordinationv1.Lease) field.ErrorList {
-	return append(updated(&l.ObjectMeta, &old.ObjectMeta), leaseSpec(field.NewPath("spec"), &l.Spec)...)
+	return append(updatedLoosely(&l.ObjectMeta, &old.ObjectMeta), leaseSpec(field.NewPath("spec"), &l.Spec)...)
 }
 
 func leaseSpec(p *field.Path, s *coordinationv1.LeaseSpec) field.ErrorList {

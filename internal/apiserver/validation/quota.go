@@ -51,8 +51,10 @@ func quotaSpec(p *field.Path, s *corev1.ResourceQuotaSpec) field.ErrorList {
 	errs := amounts(p.Child("hard"), s.Hard, quotaName)
 	at := p.Child("scopes")
 	for _, scope := range s.Scopes {
-		errs = append(errs, quotaScope(at, scope)...)
-		errs = append(errs, scopeOf(at, scope, s.Hard)...)
+		if !isScope(scope) {
+			errs = append(errs, field.Invalid(at, s.Scopes, unknownScope))
+		}
+		errs = append(errs, scopeOf(at, s.Scopes, scope, s.Hard)...)
 	}
 	errs = append(errs, conflicting(at, s.Scopes)...)
 	if s.ScopeSelector == nil {
@@ -61,8 +63,10 @@ func quotaSpec(p *field.Path, s *corev1.ResourceQuotaSpec) field.ErrorList {
 	at = p.Child("scopeSelector", "matchExpressions")
 	var selected []corev1.ResourceQuotaScope
 	for _, r := range s.ScopeSelector.MatchExpressions {
-		errs = append(errs, quotaScope(at.Child("scopeName"), r.ScopeName)...)
-		errs = append(errs, scopeOf(at, r.ScopeName, s.Hard)...)
+		if !isScope(r.ScopeName) {
+			errs = append(errs, field.Invalid(at.Child("scopeName"), r.ScopeName, unknownScope))
+		}
+		errs = append(errs, scopeOf(at, goNames(s.ScopeSelector), r.ScopeName, s.Hard)...)
 		errs = append(errs, scopeRequirement(at, r)...)
 		selected = append(selected, r.ScopeName)
 	}
@@ -72,8 +76,9 @@ func quotaSpec(p *field.Path, s *corev1.ResourceQuotaSpec) field.ErrorList {
 func scopeRequirement(p *field.Path, r corev1.ScopedResourceSelectorRequirement) field.ErrorList {
 	var errs field.ErrorList
 	if r.ScopeName != corev1.ResourceQuotaScopePriorityClass && r.ScopeName != corev1.ResourceQuotaScopeVolumeAttributesClass &&
-		len(quotaScope(p, r.ScopeName)) == 0 && r.Operator != corev1.ScopeSelectorOpExists {
-		errs = append(errs, field.Invalid(p.Child("operator"), r.Operator, "must be 'Exists' for the scope "+string(r.ScopeName)))
+		isScope(r.ScopeName) && r.Operator != corev1.ScopeSelectorOpExists {
+		errs = append(errs, field.Invalid(p.Child("operator"), r.Operator, "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, "+
+			"ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"))
 	}
 	switch r.Operator {
 	case corev1.ScopeSelectorOpIn, corev1.ScopeSelectorOpNotIn:
@@ -91,11 +96,11 @@ func scopeRequirement(p *field.Path, r corev1.ScopedResourceSelectorRequirement)
 }
 
 // scopeOf wants a quota with a scope to bound what that scope is of: Pods, but for the scope of volumes.
-func scopeOf(p *field.Path, scope corev1.ResourceQuotaScope, hard corev1.ResourceList) field.ErrorList {
+func scopeOf(p *field.Path, shown any, scope corev1.ResourceQuotaScope, hard corev1.ResourceList) field.ErrorList {
 	var errs field.ErrorList
 	for _, n := range sortedNames(hard) {
 		if isStandard(string(n)) && !inScope(scope, n) {
-			errs = append(errs, field.Invalid(p, scope, "unsupported scope applied to resource"))
+			errs = append(errs, field.Invalid(p, shown, "unsupported scope applied to resource"))
 		}
 	}
 	return errs
@@ -130,14 +135,16 @@ func conflicting(p *field.Path, scopes []corev1.ResourceQuotaScope) field.ErrorL
 	return errs
 }
 
-func quotaScope(p *field.Path, scope corev1.ResourceQuotaScope) field.ErrorList {
+const unknownScope = "unsupported scope"
+
+func isScope(scope corev1.ResourceQuotaScope) bool {
 	switch scope {
 	case corev1.ResourceQuotaScopeTerminating, corev1.ResourceQuotaScopeNotTerminating, corev1.ResourceQuotaScopeBestEffort,
 		corev1.ResourceQuotaScopeNotBestEffort, corev1.ResourceQuotaScopePriorityClass,
 		corev1.ResourceQuotaScopeCrossNamespacePodAffinity, corev1.ResourceQuotaScopeVolumeAttributesClass:
-		return nil
+		return true
 	}
-	return field.ErrorList{field.Invalid(p, scope, "unsupported scope")}
+	return false
 }
 
 // amounts judges the names and the quantities of a list.

@@ -18,6 +18,8 @@ func (w *warnings) add(p *field.Path, format string, args ...any) {
 	*w = append(*w, fmt.Sprintf("%s: %s", p, fmt.Sprintf(format, args...)))
 }
 
+const appArmorField = `deprecated since v1.30; use the "appArmorProfile" field instead`
+
 const nullSelector = "a null labelSelector results in matching no pod"
 
 // PodWarnings are the Warning headers that a new Pod deserves: what is deprecated in it, and what is likely not meant.
@@ -26,22 +28,46 @@ func PodWarnings(pod *corev1.Pod) []string {
 	if msgs := validation.IsDNS1123Label(pod.Name); pod.Name != "" && len(msgs) > 0 {
 		w.add(field.NewPath("metadata", "name"), "this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: %v", msgs)
 	}
-	p := field.NewPath("spec")
-	w.scheduling(p, &pod.Spec)
-	w.annotations(pod)
-	for i := range pod.Spec.Volumes {
-		w.volume(p.Child("volumes").Index(i), &pod.Spec.Volumes[i])
+	w.pod(nil, pod.Annotations, &pod.Spec)
+	return w
+}
+
+// WorkloadWarnings are those that a new Deployment or ReplicaSet of that name deserves.
+func WorkloadWarnings(name string, t *corev1.PodTemplateSpec) []string {
+	var w warnings
+	if msgs := validation.IsDNS1123Label(name); name != "" && len(msgs) > 0 {
+		w.add(field.NewPath("metadata", "name"), "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: %v", msgs)
 	}
-	w.files(pod.Spec.Volumes)
-	w.references(p, &pod.Spec)
-	w.fractions(p.Child("overhead"), pod.Spec.Overhead)
-	eachContainer(p, &pod.Spec, func(at *field.Path, c *corev1.Container) {
+	return append(w, TemplateWarnings(t)...)
+}
+
+// TemplateWarnings are those about the Pods that a workload makes.
+func TemplateWarnings(t *corev1.PodTemplateSpec) []string {
+	var w warnings
+	w.pod(field.NewPath("spec", "template"), t.Annotations, &t.Spec)
+	return w
+}
+
+// pod has the warnings of a Pod or of a template, which is at root.
+func (w *warnings) pod(root *field.Path, annotations map[string]string, spec *corev1.PodSpec) {
+	p := root.Child("spec")
+	w.scheduling(p, spec)
+	w.annotations(root, annotations, spec)
+	for i := range spec.Volumes {
+		w.volume(p.Child("volumes").Index(i), &spec.Volumes[i])
+	}
+	w.files(spec.Volumes)
+	w.references(p, spec)
+	w.fractions(p.Child("overhead"), spec.Overhead)
+	eachContainer(p, spec, func(at *field.Path, c *corev1.Container) {
 		w.variables(at.Child("env"), c.Env)
 		w.fractions(at.Child("resources", "limits"), c.Resources.Limits)
 		w.fractions(at.Child("resources", "requests"), c.Resources.Requests)
 	})
-	w.ports(p, &pod.Spec)
-	return w
+	w.ports(p, spec)
+	if s := spec.TerminationGracePeriodSeconds; s != nil && *s < 0 {
+		w.add(p.Child("terminationGracePeriodSeconds"), "must be >= 0; negative values are invalid and will be treated as 1")
+	}
 }
 
 // AppArmorWarnings are those about AppArmor profiles said by annotation alone. They are of the Pod as its client wrote
@@ -51,7 +77,7 @@ func AppArmorWarnings(pod *corev1.Pod) []string {
 	eachAppArmorAnnotation(pod, func(_ *corev1.Container, key string, profile *corev1.AppArmorProfile) {
 		whole := podAppArmor(pod)
 		if profile == nil || whole == nil || appArmorWords(profile) != appArmorWords(whole) {
-			w.add(field.NewPath("metadata", "annotations").Key(key), `deprecated since v1.30; use the "appArmorProfile" field instead`)
+			w.add(field.NewPath("metadata", "annotations").Key(key), appArmorField)
 		}
 	})
 	return w
@@ -136,25 +162,32 @@ func (w *warnings) podTerms(p *field.Path, hard []corev1.PodAffinityTerm, soft [
 	}
 }
 
-func (w *warnings) annotations(pod *corev1.Pod) {
-	p := field.NewPath("metadata", "annotations")
+func (w *warnings) annotations(root *field.Path, annotations map[string]string, spec *corev1.PodSpec) {
+	p := root.Child("metadata", "annotations")
 	for _, d := range []struct{ key, text string }{
 		{"scheduler.alpha.kubernetes.io/critical-pod", `non-functional in v1.16+; use the "priorityClassName" field instead`},
 		{"security.alpha.kubernetes.io/sysctls", `non-functional in v1.11+; use the "sysctls" field instead`},
 		{"security.alpha.kubernetes.io/unsafe-sysctls", `non-functional in v1.11+; use the "sysctls" field instead`},
 	} {
-		if _, ok := pod.Annotations[d.key]; ok {
+		if _, ok := annotations[d.key]; ok {
 			w.add(p.Key(d.key), "%s", d.text)
 		}
 	}
 	seccomp := func(key string, said bool) {
-		if _, ok := pod.Annotations[key]; ok && !said {
+		if _, ok := annotations[key]; ok && !said {
 			w.add(p.Key(key), `non-functional in v1.27+; use the "seccompProfile" field instead`)
 		}
 	}
-	seccomp(corev1.SeccompPodAnnotationKey, pod.Spec.SecurityContext != nil && pod.Spec.SecurityContext.SeccompProfile != nil)
-	eachContainer(field.NewPath("spec"), &pod.Spec, func(_ *field.Path, c *corev1.Container) {
+	seccomp(corev1.SeccompPodAnnotationKey, spec.SecurityContext != nil && spec.SecurityContext.SeccompProfile != nil)
+	wholeAppArmor := spec.SecurityContext != nil && spec.SecurityContext.AppArmorProfile != nil
+	eachContainer(root.Child("spec"), spec, func(_ *field.Path, c *corev1.Container) {
 		seccomp(corev1.SeccompContainerAnnotationKeyPrefix+c.Name, c.SecurityContext != nil && c.SecurityContext.SeccompProfile != nil)
+		if root == nil || wholeAppArmor || c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
+			return // of Pods, AppArmorWarnings speak
+		}
+		if key := corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix + c.Name; annotations[key] != "" {
+			w.add(p.Key(key), appArmorField)
+		}
 	})
 }
 
@@ -250,10 +283,15 @@ func (w *warnings) ports(p *field.Path, spec *corev1.PodSpec) {
 		at   *field.Path
 		port corev1.ContainerPort
 	}
-	before := map[string][]definition{}
+	before, byName := map[string][]definition{}, map[string]*field.Path{}
 	eachContainer(p, spec, func(at *field.Path, c *corev1.Container) {
 		for i, port := range c.Ports {
 			at := at.Child("ports").Index(i)
+			if other, ok := byName[port.Name]; ok && port.Name != "" {
+				w.add(at, "duplicate port name %q with %s, services and probes that select ports by name will use %s", port.Name, other, other)
+			} else {
+				byName[port.Name] = at
+			}
 			if port.HostIP != "" && port.HostPort == 0 {
 				w.add(at, "hostIP set without hostPort: %+v", port)
 			}

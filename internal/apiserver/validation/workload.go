@@ -41,11 +41,19 @@ func DeploymentStatusUpdate(d, old *appsv1.Deployment) field.ErrorList {
 	if n := s.TerminatingReplicas; n != nil {
 		errs = append(errs, nonNegative(p.Child("terminatingReplicas"), int64(*n))...)
 	}
-	if n := s.CollisionCount; n != nil {
-		errs = append(errs, nonNegative(p.Child("collisionCount"), int64(*n))...)
-		if o := old.Status.CollisionCount; o != nil && *n < *o {
-			errs = append(errs, field.Invalid(p.Child("collisionCount"), *n, "cannot be decremented"))
-		}
+	return append(errs, collisions(p.Child("collisionCount"), s.CollisionCount, old.Status.CollisionCount)...)
+}
+
+// collisions wants a count that only grows.
+func collisions(p *field.Path, count, old *int32) field.ErrorList {
+	var errs field.ErrorList
+	now := int32(0)
+	if count != nil {
+		now = *count
+		errs = nonNegative(p, int64(now))
+	}
+	if old != nil && (count == nil || now < *old) {
+		errs = append(errs, field.Invalid(p, now, "cannot be decremented"))
 	}
 	return errs
 }

@@ -14,6 +14,7 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
 	"github.com/mayfly-run/mayfly/internal/apiserver/validation"
@@ -31,7 +32,7 @@ func New(o registry.Options) (map[string]rest.Storage, error) {
 	return map[string]rest.Storage{
 		"certificatesigningrequests":          s,
 		"certificatesigningrequests/status":   registry.NewStatus(o, s, k),
-		"certificatesigningrequests/approval": registry.NewSubresource(s, approval{o.Scheme, names.SimpleNameGenerator}),
+		"certificatesigningrequests/approval": &approvals{registry.NewSubresource(s, approval{o.Scheme, names.SimpleNameGenerator})},
 	}, nil
 }
 
@@ -51,6 +52,7 @@ func kind() registry.Kind[request, certificatesv1.CertificateSigningRequestList,
 			keepVerdict(r, old)
 			stamp(r, old)
 		},
+		Kept:   []string{"status.conditions"},
 		Fields: func(r *request) fields.Set { return fields.Set{"spec.signerName": r.Spec.SignerName} },
 	}
 }
@@ -115,6 +117,14 @@ func stamp(r, old *request) {
 			c.LastTransitionTime = old.Status.Conditions[at].LastTransitionTime
 		}
 	}
+}
+
+// approvals is the subresource approval.
+type approvals struct{ *registry.Subresource }
+
+// GetResetFields implements rest.ResetFieldsStrategy.
+func (*approvals) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return registry.ResetFields("certificates.k8s.io/v1", "spec", "status.certificate")
 }
 
 // approval is how the subresource of that name updates: the conditions, and nothing else.

@@ -140,7 +140,7 @@ type finalize struct{ *registry.Subresource }
 
 // GetResetFields implements rest.ResetFieldsStrategy.
 func (*finalize) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return registry.ResetFields("v1", fieldpath.MakePathOrDie("status"))
+	return registry.ResetFields("v1", "status")
 }
 
 type finalizeStrategy struct{ runtime.ObjectTyper }

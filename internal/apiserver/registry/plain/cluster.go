@@ -16,7 +16,7 @@ import (
 func Coordination(o registry.Options) (Storages, error) {
 	all := Storages{}
 	_, err := add(o, all, registry.Kind[coordinationv1.Lease, coordinationv1.LeaseList, *coordinationv1.Lease, *coordinationv1.LeaseList]{
-		Resource: coordinationv1.Resource("leases"), Namespaced: true, CreateOnUpdate: true,
+		Resource: coordinationv1.Resource("leases"), Namespaced: true, CreateOnUpdate: true, ConditionalUpdate: true,
 		Create: validation.LeaseCreate, Update: validation.LeaseUpdate,
 	})
 	return all, err
@@ -37,7 +37,7 @@ func Scheduling(o registry.Options) (Storages, error) {
 func Node(o registry.Options) (Storages, error) {
 	all := Storages{}
 	_, err := add(o, all, registry.Kind[nodev1.RuntimeClass, nodev1.RuntimeClassList, *nodev1.RuntimeClass, *nodev1.RuntimeClassList]{
-		Resource: nodev1.Resource("runtimeclasses"), Singular: "runtimeclass",
+		Resource: nodev1.Resource("runtimeclasses"), Singular: "runtimeclass", ConditionalUpdate: true,
 		Create: validation.RuntimeClassCreate, Update: validation.RuntimeClassUpdate,
 	})
 	return all, err

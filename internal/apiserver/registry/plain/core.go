@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
@@ -57,7 +58,8 @@ func serviceAccount() registry.Kind[corev1.ServiceAccount, corev1.ServiceAccount
 	return registry.Kind[corev1.ServiceAccount, corev1.ServiceAccountList, *corev1.ServiceAccount, *corev1.ServiceAccountList]{
 		Resource: corev1.Resource("serviceaccounts"), ShortNames: []string{"sa"}, Namespaced: true, Return: true,
 		Create: validation.ServiceAccountCreate, Update: validation.ServiceAccountUpdate,
-		Prepare: func(_ context.Context, a *corev1.ServiceAccount) { a.Secrets = keepNames(a.Secrets) },
+		Prepare:       func(_ context.Context, a *corev1.ServiceAccount) { a.Secrets = keepNames(a.Secrets) },
+		PrepareUpdate: func(_ context.Context, a, _ *corev1.ServiceAccount) { a.Secrets = keepNames(a.Secrets) },
 	}
 }
 
@@ -71,21 +73,22 @@ func keepNames(refs []corev1.ObjectReference) []corev1.ObjectReference {
 func event() registry.Kind[corev1.Event, corev1.EventList, *corev1.Event, *corev1.EventList] {
 	return registry.Kind[corev1.Event, corev1.EventList, *corev1.Event, *corev1.EventList]{
 		Resource: corev1.Resource("events"), ShortNames: []string{"ev"}, Namespaced: true, CreateOnUpdate: true,
-		Create: validation.EventCreate, Update: validation.EventUpdate, ByRequest: newEvent,
-		Fields: eventFields, TTL: eventSeconds,
+		ByRequest: judgeEvent,
+		Fields:    eventFields, TTL: eventSeconds,
 	}
 }
 
-// newEvent judges what the newer of the two APIs wants besides.
-func newEvent(ctx context.Context, e, old *corev1.Event) field.ErrorList {
+// judgeEvent applies the rules of the API that the request came by.
+func judgeEvent(ctx context.Context, e, old *corev1.Event) field.ErrorList {
 	info, ok := genericapirequest.RequestInfoFrom(ctx)
-	switch {
-	case !ok || info.APIGroup != eventsv1.GroupName:
-		return nil
-	case old == nil:
-		return validation.NewEventCreate(e)
+	create, update := validation.EventCreate, validation.EventUpdate
+	if ok && info.APIGroup == eventsv1.GroupName {
+		create, update = validation.NewEventCreate, validation.NewEventUpdate
 	}
-	return validation.NewEventUpdate(e, old)
+	if old == nil {
+		return create(e)
+	}
+	return update(e, old)
 }
 
 func eventFields(e *corev1.Event) fields.Set {
@@ -110,22 +113,39 @@ func eventFields(e *corev1.Event) fields.Set {
 
 func limitRange() registry.Kind[corev1.LimitRange, corev1.LimitRangeList, *corev1.LimitRange, *corev1.LimitRangeList] {
 	return registry.Kind[corev1.LimitRange, corev1.LimitRangeList, *corev1.LimitRange, *corev1.LimitRangeList]{
-		Resource: corev1.Resource("limitranges"), ShortNames: []string{"limits"}, Namespaced: true,
+		Resource: corev1.Resource("limitranges"), ShortNames: []string{"limits"}, Namespaced: true, CreateOnUpdate: true,
 		Create: validation.LimitRangeCreate, Update: validation.LimitRangeUpdate,
+		Prepare: func(_ context.Context, l *corev1.LimitRange) {
+			if l.Name == "" {
+				l.Name = string(uuid.NewUUID())
+			}
+		},
 	}
 }
 
 func node() registry.Kind[corev1.Node, corev1.NodeList, *corev1.Node, *corev1.NodeList] {
 	return registry.Kind[corev1.Node, corev1.NodeList, *corev1.Node, *corev1.NodeList]{
 		Resource: corev1.Resource("nodes"), ShortNames: []string{"no"},
-		Create: validation.NodeCreate, Update: validation.NodeUpdate, UpdateStatus: validation.NodeUpdate,
+		Create: validation.NodeCreate, Update: validation.NodeUpdate, UpdateStatus: validation.NodeStatusUpdate,
+		Warn: func(_ context.Context, n, _ *corev1.Node) []string { return validation.NodeWarnings(n) },
+		// Kubelets once took their configuration from here.
+		Prepare: func(_ context.Context, n *corev1.Node) { n.Spec.ConfigSource, n.Status.Config = nil, nil },
+		PrepareUpdate: func(_ context.Context, n, old *corev1.Node) {
+			if old.Spec.ConfigSource == nil {
+				n.Spec.ConfigSource = nil
+			}
+		},
 		// A node may register together with its status.
 		KeepStatus: func(n, old *corev1.Node) {
 			if old != nil {
 				n.Status = old.Status
 			}
 		},
-		KeepSpec: func(n, old *corev1.Node) { n.Spec = old.Spec },
+		KeepSpec: func(n, old *corev1.Node) {
+			if n.Spec = old.Spec; old.Status.Config == nil {
+				n.Status.Config = nil
+			}
+		},
 		Fields: func(n *corev1.Node) fields.Set {
 			return fields.Set{"spec.unschedulable": strconv.FormatBool(n.Spec.Unschedulable)}
 		},

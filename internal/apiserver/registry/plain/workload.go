@@ -52,7 +52,18 @@ func deployment() registry.Kind[appsv1.Deployment, appsv1.DeploymentList, *appsv
 			}
 		},
 		KeepSpec: func(d, old *appsv1.Deployment) { d.Spec, d.Labels = old.Spec, old.Labels },
-		Spec:     func(d *appsv1.Deployment) any { return d.Spec },
+		Kept:     []string{"metadata.labels"},
+		// Annotations go on to ReplicaSets, so they count as well.
+		Spec: func(d *appsv1.Deployment) any { return []any{d.Spec, d.Annotations} },
+		Warn: func(_ context.Context, d, old *appsv1.Deployment) []string {
+			if old == nil {
+				return validation.WorkloadWarnings(d.Name, &d.Spec.Template)
+			}
+			if d.Generation == old.Generation {
+				return nil
+			}
+			return validation.TemplateWarnings(&d.Spec.Template)
+		},
 	}
 }
 
@@ -73,6 +84,15 @@ func replicaSet() registry.Kind[appsv1.ReplicaSet, appsv1.ReplicaSetList, *appsv
 		},
 		KeepSpec: func(r, old *appsv1.ReplicaSet) { r.Spec = old.Spec },
 		Spec:     func(r *appsv1.ReplicaSet) any { return r.Spec },
+		Warn: func(_ context.Context, r, old *appsv1.ReplicaSet) []string {
+			if old == nil {
+				return validation.WorkloadWarnings(r.Name, &r.Spec.Template)
+			}
+			if r.Generation == old.Generation {
+				return nil
+			}
+			return validation.TemplateWarnings(&r.Spec.Template)
+		},
 		Fields: func(r *appsv1.ReplicaSet) fields.Set {
 			return fields.Set{"status.replicas": strconv.Itoa(int(r.Status.Replicas))}
 		},
@@ -88,7 +108,7 @@ func Policy(o registry.Options) (Storages, error) {
 
 func podDisruptionBudget() registry.Kind[policyv1.PodDisruptionBudget, policyv1.PodDisruptionBudgetList, *policyv1.PodDisruptionBudget, *policyv1.PodDisruptionBudgetList] {
 	return registry.Kind[policyv1.PodDisruptionBudget, policyv1.PodDisruptionBudgetList, *policyv1.PodDisruptionBudget, *policyv1.PodDisruptionBudgetList]{
-		Resource: policyv1.Resource("poddisruptionbudgets"), ShortNames: []string{"pdb"}, Namespaced: true,
+		Resource: policyv1.Resource("poddisruptionbudgets"), ShortNames: []string{"pdb"}, Namespaced: true, ConditionalUpdate: true,
 		Create: validation.PodDisruptionBudgetCreate, Update: validation.PodDisruptionBudgetUpdate, UpdateStatus: validation.PodDisruptionBudgetStatusUpdate,
 		KeepStatus: func(p, old *policyv1.PodDisruptionBudget) {
 			if p.Status = (policyv1.PodDisruptionBudgetStatus{}); old != nil {

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/warning"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
 	"github.com/mayfly-run/mayfly/internal/apiserver/validation"
@@ -43,7 +42,7 @@ func New(c Config) (map[string]rest.Storage, error) {
 	streams := streams{pods: pods, nodes: c.Nodes, authorize: c.Upgrade}
 	return map[string]rest.Storage{
 		"pods":                     pods,
-		"pods/status":              &Status{registry.NewStatus(c.Options, pods, k)},
+		"pods/status":              registry.NewStatus(c.Options, pods, k),
 		"pods/binding":             &Binding{pods: pods},
 		"bindings":                 &namelessBinding{Binding{pods: pods}},
 		"pods/eviction":            &Eviction{pods: pods, budgets: c.Budgets},
@@ -55,15 +54,6 @@ func New(c Config) (map[string]rest.Storage, error) {
 		"pods/portforward":         &PortForward{streams},
 		"pods/proxy":               &Proxy{streams},
 	}, nil
-}
-
-// Status is "pods/status".
-type Status struct{ *registry.Status }
-
-// GetResetFields implements rest.ResetFieldsStrategy: what a status writer does not get to write it does not own either.
-func (*Status) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return registry.ResetFields("v1", fieldpath.MakePathOrDie("spec"),
-		fieldpath.MakePathOrDie("metadata", "deletionTimestamp"), fieldpath.MakePathOrDie("metadata", "ownerReferences"))
 }
 
 func describe() kind {
@@ -79,6 +69,7 @@ func describe() kind {
 		PrepareUpdate: func(_ context.Context, pod, old *corev1.Pod) { validation.DropDisabledPodFields(pod, old) },
 		KeepStatus:    keepStatus,
 		KeepSpec:      keepSpec,
+		Kept:          []string{"metadata.deletionTimestamp", "metadata.ownerReferences"},
 		Spec:          func(p *corev1.Pod) any { return p.Spec },
 		Warn:          warn,
 		Fields:        selectable,
@@ -115,7 +106,7 @@ func warn(_ context.Context, pod, old *corev1.Pod) []string {
 
 // keepSpec leaves a status writer what its business is, and keeps what old nodes do not know and would clear.
 func keepSpec(pod, old *corev1.Pod) {
-	pod.Spec = old.Spec
+	pod.Spec, pod.OwnerReferences, pod.DeletionTimestamp = old.Spec, old.OwnerReferences, old.DeletionTimestamp
 	if pod.Status.QOSClass == "" {
 		pod.Status.QOSClass = old.Status.QOSClass
 	}

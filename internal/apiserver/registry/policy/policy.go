@@ -47,7 +47,9 @@ func New(o registry.Options) (map[string]rest.Storage, error) {
 	return all, nil
 }
 
+// put adds the storage of k, which as every kind of this group is updated by who read it alone.
 func put[T, L any, P registry.Object[T], Q registry.Object[L]](o registry.Options, all map[string]rest.Storage, k registry.Kind[T, L, P, Q]) (*registry.Storage, error) {
+	k.ConditionalUpdate = true
 	s, err := registry.New(o, k)
 	if err == nil {
 		all[k.Resource.Resource] = s
@@ -58,7 +60,7 @@ func put[T, L any, P registry.Object[T], Q registry.Object[L]](o registry.Option
 func validatingPolicy() registry.Kind[admissionregistrationv1.ValidatingAdmissionPolicy, admissionregistrationv1.ValidatingAdmissionPolicyList, *admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyList] {
 	type kind = admissionregistrationv1.ValidatingAdmissionPolicy
 	return registry.Kind[kind, admissionregistrationv1.ValidatingAdmissionPolicyList, *kind, *admissionregistrationv1.ValidatingAdmissionPolicyList]{
-		Resource: resource("validatingadmissionpolicies"), Singular: "validatingadmissionpolicy", CreateOnUpdate: false,
+		Resource: resource("validatingadmissionpolicies"), Singular: "validatingadmissionpolicy", UpdateStatus: validation.ValidatingAdmissionPolicyStatusUpdate,
 		Create: func(p *kind) field.ErrorList {
 			return append(validation.ValidatingAdmissionPolicyCreate(p), validatingExpressions(&p.Spec)...)
 		},

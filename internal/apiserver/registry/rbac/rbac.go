@@ -4,11 +4,14 @@ package rbac
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -46,34 +49,61 @@ func (g *Guarded) Create(ctx context.Context, o runtime.Object, validate rest.Va
 	return g.Storage.Create(ctx, o, validate, options)
 }
 
-// Update implements rest.Updater. Only metadata that changes gives nothing to anybody.
+// Update implements rest.Updater. Finalizers and owners give nothing to anybody, and without them nothing could be
+// collected; whatever else changes, all that the object grants is looked at again.
 func (g *Guarded) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, force bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	checked := rest.WrapUpdatedObjectInfo(info, func(ctx context.Context, o, old runtime.Object) (runtime.Object, error) {
-		if same(o, old) {
+		if collectable(o, old) {
 			return o, nil
+		}
+		if role, ok := old.(*rbacv1.ClusterRole); ok && aggregates(role) {
+			if err := g.checkAggregation(ctx, role.Name); err != nil {
+				return nil, err
+			}
 		}
 		return o, g.check(ctx, o)
 	})
 	return g.Storage.Update(ctx, name, checked, create, update, force, options)
 }
 
-func same(o, old runtime.Object) bool {
-	return old != nil && equality.Semantic.DeepEqual(grants(o), grants(old))
+// collectable tells whether o is old but for finalizers and owners.
+func collectable(o, old runtime.Object) bool {
+	if old == nil {
+		return false
+	}
+	copied := o.DeepCopyObject()
+	m, err := meta.Accessor(copied)
+	if err != nil {
+		return false
+	}
+	before, err := meta.Accessor(old)
+	if err != nil || before.GetUID() == "" {
+		return false
+	}
+	m.SetOwnerReferences(before.GetOwnerReferences())
+	m.SetFinalizers(before.GetFinalizers())
+	m.SetManagedFields(before.GetManagedFields())
+	return equality.Semantic.DeepEqual(copied, old)
 }
 
-// grants are the parts of a role or binding that give rights.
-func grants(o runtime.Object) []any {
-	switch o := o.(type) {
-	case *rbacv1.Role:
-		return []any{o.Rules}
-	case *rbacv1.ClusterRole:
-		return []any{o.Rules, o.AggregationRule}
-	case *rbacv1.RoleBinding:
-		return []any{o.Subjects, o.RoleRef}
-	case *rbacv1.ClusterRoleBinding:
-		return []any{o.Subjects, o.RoleRef}
+func aggregates(r *rbacv1.ClusterRole) bool {
+	return r.AggregationRule != nil && len(r.AggregationRule.ClusterRoleSelectors) > 0
+}
+
+// checkAggregation lets only those gather rules who may do everything: what is gathered is not known yet.
+func (g *Guarded) checkAggregation(ctx context.Context, name string) error {
+	u, ok := genericapirequest.UserFrom(ctx)
+	if !ok || slices.Contains(u.GetGroups(), user.SystemPrivilegedGroup) || g.allowed(ctx, u, "escalate", "clusterroles", "", name) {
+		return nil
 	}
-	return nil
+	err := g.covered(u, "", "clusterroles", name, []rbacv1.PolicyRule{
+		{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}},
+		{Verbs: []string{"*"}, NonResourceURLs: []string{"*"}},
+	})
+	if err == nil {
+		return nil
+	}
+	return apierrors.NewForbidden(rbacv1.Resource("clusterroles"), name, errors.New("must have cluster-admin privileges to use the aggregationRule"))
 }
 
 func (g *Guarded) check(ctx context.Context, o runtime.Object) error {
@@ -81,24 +111,18 @@ func (g *Guarded) check(ctx context.Context, o runtime.Object) error {
 	if !ok {
 		return apierrors.NewInternalError(fmt.Errorf("no user on request"))
 	}
-	for _, group := range u.GetGroups() {
-		if group == user.SystemPrivilegedGroup {
-			return nil
-		}
+	if slices.Contains(u.GetGroups(), user.SystemPrivilegedGroup) {
+		return nil
 	}
 	namespace := genericapirequest.NamespaceValue(ctx)
 	switch o := o.(type) {
 	case *rbacv1.Role:
 		return g.checkRules(ctx, u, namespace, "escalate", "roles", o.Name, o.Rules)
 	case *rbacv1.ClusterRole:
-		rules := o.Rules
-		if o.AggregationRule != nil {
-			// What it will hold is not known yet, so it takes everything.
-			rules = append(rules[:len(rules):len(rules)],
-				rbacv1.PolicyRule{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}},
-				rbacv1.PolicyRule{Verbs: []string{"*"}, NonResourceURLs: []string{"*"}})
+		if err := g.checkRules(ctx, u, "", "escalate", "clusterroles", o.Name, o.Rules); err != nil || !aggregates(o) {
+			return err
 		}
-		return g.checkRules(ctx, u, "", "escalate", "clusterroles", o.Name, rules)
+		return g.checkAggregation(ctx, o.Name)
 	case *rbacv1.RoleBinding:
 		return g.checkBinding(ctx, u, namespace, "rolebindings", o.Name, o.RoleRef)
 	case *rbacv1.ClusterRoleBinding:

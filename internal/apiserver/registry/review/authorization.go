@@ -7,11 +7,15 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/mayfly-run/mayfly/internal/apiserver/validation"
 )
 
 // Rules tells all that a user may do in a namespace.
@@ -23,31 +27,28 @@ type Rules interface {
 func Authorization(auth authorizer.UnconditionalAuthorizer, rules Rules) map[string]rest.Storage {
 	return map[string]rest.Storage{
 		"subjectaccessreviews": &Review[authorizationv1.SubjectAccessReview, *authorizationv1.SubjectAccessReview]{
-			singular: "subjectaccessreview",
-			answer: func(ctx context.Context, r *authorizationv1.SubjectAccessReview) (err error) {
-				r.Status, err = subjectAccess(ctx, auth, r.Spec)
-				return err
+			singular: "subjectaccessreview", judge: validation.SubjectAccessReviewCreate,
+			answer: func(ctx context.Context, r *authorizationv1.SubjectAccessReview) error {
+				r.Status = subjectAccess(ctx, auth, r.Spec)
+				return nil
 			},
 		},
 		"localsubjectaccessreviews": &Review[authorizationv1.LocalSubjectAccessReview, *authorizationv1.LocalSubjectAccessReview]{
-			singular: "localsubjectaccessreview", namespaced: true,
-			answer: func(ctx context.Context, r *authorizationv1.LocalSubjectAccessReview) (err error) {
-				if r.Spec.ResourceAttributes == nil || r.Spec.ResourceAttributes.Namespace != genericapirequest.NamespaceValue(ctx) {
-					return apierrors.NewBadRequest("spec.resourceAttributes.namespace must match namespace: " + genericapirequest.NamespaceValue(ctx))
-				}
-				r.Status, err = subjectAccess(ctx, auth, r.Spec)
-				return err
+			singular: "localsubjectaccessreview", namespaced: true, judge: validation.LocalSubjectAccessReviewCreate,
+			answer: func(ctx context.Context, r *authorizationv1.LocalSubjectAccessReview) error {
+				r.Status = subjectAccess(ctx, auth, r.Spec)
+				return nil
 			},
 		},
 		"selfsubjectaccessreviews": &Review[authorizationv1.SelfSubjectAccessReview, *authorizationv1.SelfSubjectAccessReview]{
-			singular: "selfsubjectaccessreview",
+			singular: "selfsubjectaccessreview", judge: validation.SelfSubjectAccessReviewCreate,
 			answer: func(ctx context.Context, r *authorizationv1.SelfSubjectAccessReview) error {
 				u, err := requester(ctx)
 				if err != nil {
 					return err
 				}
-				r.Status, err = access(ctx, auth, u, r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
-				return err
+				r.Status = access(ctx, auth, u, r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
+				return nil
 			},
 		},
 		"selfsubjectrulesreviews": &Review[authorizationv1.SelfSubjectRulesReview, *authorizationv1.SelfSubjectRulesReview]{
@@ -59,10 +60,7 @@ func Authorization(auth authorizer.UnconditionalAuthorizer, rules Rules) map[str
 	}
 }
 
-func subjectAccess(ctx context.Context, auth authorizer.UnconditionalAuthorizer, spec authorizationv1.SubjectAccessReviewSpec) (authorizationv1.SubjectAccessReviewStatus, error) {
-	if spec.User == "" && len(spec.Groups) == 0 {
-		return authorizationv1.SubjectAccessReviewStatus{}, invalid(field.Invalid(field.NewPath("spec", "user"), "", "at least one of user or group must be specified"))
-	}
+func subjectAccess(ctx context.Context, auth authorizer.UnconditionalAuthorizer, spec authorizationv1.SubjectAccessReviewSpec) authorizationv1.SubjectAccessReviewStatus {
 	u := &user.DefaultInfo{Name: spec.User, Groups: spec.Groups, UID: spec.UID, Extra: map[string][]string{}}
 	for k, v := range spec.Extra {
 		u.Extra[k] = v
@@ -70,19 +68,16 @@ func subjectAccess(ctx context.Context, auth authorizer.UnconditionalAuthorizer,
 	return access(ctx, auth, u, spec.ResourceAttributes, spec.NonResourceAttributes)
 }
 
-func invalid(err *field.Error) error {
-	return apierrors.NewInvalid(authorizationv1.SchemeGroupVersion.WithKind("SubjectAccessReview").GroupKind(), "", field.ErrorList{err})
-}
-
-func access(ctx context.Context, auth authorizer.UnconditionalAuthorizer, u user.Info, resource *authorizationv1.ResourceAttributes, path *authorizationv1.NonResourceAttributes) (authorizationv1.SubjectAccessReviewStatus, error) {
-	if (resource == nil) == (path == nil) {
-		return authorizationv1.SubjectAccessReviewStatus{}, invalid(field.Invalid(field.NewPath("spec", "resourceAttributes"), resource, "exactly one of nonResourceAttributes or resourceAttributes must be specified"))
-	}
+func access(ctx context.Context, auth authorizer.UnconditionalAuthorizer, u user.Info, resource *authorizationv1.ResourceAttributes, path *authorizationv1.NonResourceAttributes) authorizationv1.SubjectAccessReviewStatus {
 	record := authorizer.AttributesRecord{User: u}
 	if resource != nil {
 		record.Verb, record.Namespace, record.Name = resource.Verb, resource.Namespace, resource.Name
 		record.APIGroup, record.APIVersion = resource.Group, resource.Version
 		record.Resource, record.Subresource, record.ResourceRequest = resource.Resource, resource.Subresource, true
+		if record.APIVersion == "" {
+			record.APIVersion = "*"
+		}
+		selectors(resource, &record)
 	} else {
 		record.Verb, record.Path = path.Verb, path.Path
 	}
@@ -93,7 +88,46 @@ func access(ctx context.Context, auth authorizer.UnconditionalAuthorizer, u user
 	if err != nil {
 		status.EvaluationError = fmt.Sprint(err)
 	}
-	return status, nil
+	return status
+}
+
+// selectors tells the authorizer what a list or watch is restricted to. What cannot be read restricts nothing.
+func selectors(resource *authorizationv1.ResourceAttributes, record *authorizer.AttributesRecord) {
+	if s := resource.FieldSelector; s != nil {
+		if s.RawSelector != "" {
+			parsed, err := fields.ParseSelector(s.RawSelector)
+			if record.FieldSelectorParsingErr = err; err == nil {
+				record.FieldSelectorRequirements = parsed.Requirements()
+			}
+		} else {
+			record.FieldSelectorRequirements, record.FieldSelectorParsingErr = fieldRequirements(s.Requirements)
+		}
+	}
+	if s := resource.LabelSelector; s != nil {
+		var parsed labels.Selector
+		if s.RawSelector != "" {
+			parsed, record.LabelSelectorParsingErr = labels.Parse(s.RawSelector)
+		} else {
+			parsed, record.LabelSelectorParsingErr = metav1.LabelSelectorAsSelector(&metav1.LabelSelector{MatchExpressions: s.Requirements})
+		}
+		if record.LabelSelectorParsingErr == nil {
+			record.LabelSelectorRequirements, _ = parsed.Requirements()
+		}
+	}
+}
+
+func fieldRequirements(list []metav1.FieldSelectorRequirement) (fields.Requirements, error) {
+	var all fields.Requirements
+	for _, r := range list {
+		operator, ok := map[metav1.FieldSelectorOperator]selection.Operator{
+			metav1.FieldSelectorOpIn: selection.Equals, metav1.FieldSelectorOpNotIn: selection.NotEquals,
+		}[r.Operator]
+		if !ok || len(r.Values) != 1 {
+			return all, fmt.Errorf("field selector on %s: %s of %d values is not understood", r.Key, r.Operator, len(r.Values))
+		}
+		all = append(all, fields.Requirement{Operator: operator, Field: r.Key, Value: r.Values[0]})
+	}
+	return all, nil
 }
 
 func rulesReview(ctx context.Context, rules Rules, r *authorizationv1.SelfSubjectRulesReview) error {

@@ -6,6 +6,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -21,6 +22,7 @@ type Review[T any, P interface {
 }] struct {
 	singular   string
 	namespaced bool
+	judge      func(P) field.ErrorList // nil accepts
 	answer     Answer[P]
 }
 
@@ -41,6 +43,11 @@ func (r *Review[T, P]) Create(ctx context.Context, o runtime.Object, validate re
 	review, ok := o.(P)
 	if !ok {
 		return nil, apierrors.NewBadRequest("not a " + r.singular)
+	}
+	if r.judge != nil {
+		if errs := r.judge(review); len(errs) > 0 {
+			return nil, apierrors.NewInvalid(review.GetObjectKind().GroupVersionKind().GroupKind(), "", errs)
+		}
 	}
 	if validate != nil {
 		if err := validate(ctx, review.DeepCopyObject()); err != nil {

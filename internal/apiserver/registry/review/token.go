@@ -55,11 +55,18 @@ func (t *TokenRequest) Create(ctx context.Context, name string, o runtime.Object
 	if !ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a TokenRequest: %T", o))
 	}
+	if err := addressed(request, genericapirequest.NamespaceValue(ctx), name); err != nil {
+		return nil, err
+	}
 	stored, err := t.accounts.Get(ctx, name, &metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
 	account := stored.(*corev1.ServiceAccount)
+	if request.UID != "" && request.UID != account.UID {
+		return nil, apierrors.NewConflict(schema.GroupResource{Group: authenticationv1.GroupName, Resource: "TokenRequest"}, name,
+			fmt.Errorf("the UID in the token request (%s) does not match the UID of the service account (%s)", request.UID, account.UID))
+	}
 	if err := complete(request, account, t.tokens.Issuer()); err != nil {
 		return nil, err
 	}
@@ -84,6 +91,26 @@ func (t *TokenRequest) Create(ctx context.Context, name string, o runtime.Object
 	return request, nil
 }
 
+// addressed wants a request that says whose token it is for to say what its path says.
+func addressed(r *authenticationv1.TokenRequest, namespace, name string) error {
+	p := field.NewPath("metadata")
+	switch {
+	case r.Name != "" && r.Name != name:
+		return refused(name, field.Invalid(p.Child("name"), r.Name, "must match the service account name if specified"))
+	case r.Namespace != "" && r.Namespace != namespace:
+		return refused(name, field.Invalid(p.Child("namespace"), r.Namespace, "must match the service account namespace if specified"))
+	}
+	return nil
+}
+
+func refused(name string, errs ...*field.Error) error {
+	return apierrors.NewInvalid(authenticationv1.SchemeGroupVersion.WithKind("TokenRequest").GroupKind(), name, errs)
+}
+
+// PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate implements rest.SubresourceObjectMetaPreserver: the UID of the
+// request is the service account's.
+func (*TokenRequest) PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate() bool { return true }
+
 // complete sets what the request leaves open, and refuses what a token cannot be.
 func complete(r *authenticationv1.TokenRequest, account *corev1.ServiceAccount, issuer string) error {
 	if r.Name == "" {
@@ -92,7 +119,8 @@ func complete(r *authenticationv1.TokenRequest, account *corev1.ServiceAccount, 
 	if r.Namespace == "" {
 		r.Namespace = account.Namespace
 	}
-	r.CreationTimestamp = metav1.Now()
+	r.UID, r.CreationTimestamp = account.UID, metav1.Now()
+	r.Status = authenticationv1.TokenRequestStatus{}
 	if len(r.Spec.Audiences) == 0 {
 		r.Spec.Audiences = []string{issuer}
 	}
@@ -106,10 +134,10 @@ func complete(r *authenticationv1.TokenRequest, account *corev1.ServiceAccount, 
 		errs = append(errs, field.Invalid(path, *r.Spec.ExpirationSeconds, "may not specify a duration less than 10 minutes"))
 	}
 	if *r.Spec.ExpirationSeconds > maxSeconds {
-		errs = append(errs, field.TooLong(path, *r.Spec.ExpirationSeconds, 0))
+		errs = append(errs, field.Invalid(path, *r.Spec.ExpirationSeconds, "may not specify a duration larger than 2^32 seconds"))
 	}
 	if len(errs) > 0 {
-		return apierrors.NewInvalid(authenticationv1.SchemeGroupVersion.WithKind("TokenRequest").GroupKind(), "", errs)
+		return refused("", errs...)
 	}
 	return nil
 }
@@ -146,7 +174,7 @@ func (t *TokenRequest) bind(ctx context.Context, r *authenticationv1.TokenReques
 		}
 		uid = string(bound.Node.UID)
 	default:
-		return bound, apierrors.NewBadRequest(fmt.Sprintf("cannot bind token for serviceaccount %q to object of type %s, Kind=%s", account.Name, ref.APIVersion, ref.Kind))
+		return bound, apierrors.NewBadRequest("cannot bind token to object of type " + schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).String())
 	}
 	if ref.UID != "" && uid != string(ref.UID) {
 		return bound, apierrors.NewConflict(schema.GroupResource{Resource: ref.Kind}, ref.Name, fmt.Errorf("the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted and then recreated", ref.UID))
