@@ -43,17 +43,16 @@ func kindOfParam(k *admissionregistrationv1.ParamKind) string {
 	return k.APIVersion + "/" + k.Kind
 }
 
-// param names the object, or those, that a binding's policy is given; without a namespace it is that of the request.
+// param names the object, or those, that a binding's policy is given; without a namespace it may be that of the request.
 func param(r *admissionregistrationv1.ParamRef) string {
 	if r == nil {
 		return unset
 	}
-	text := "*/"
-	if r.Namespace != "" {
-		text = r.Namespace + "/"
+	switch {
+	case r.Name != "":
+		return or(r.Namespace, "*") + "/" + r.Name
+	case r.Selector != nil:
+		return r.Selector.String()
 	}
-	if r.Selector != nil && r.Name == "" {
-		return text + r.Selector.String()
-	}
-	return text + r.Name
+	return unset
 }

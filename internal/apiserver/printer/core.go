@@ -23,10 +23,10 @@ func coreSheets() []sheet {
 		}, nameColumn(), column("Status", "string", "The status of the namespace"), ageColumn()),
 		of[corev1.ConfigMap, corev1.ConfigMapList](func(o *corev1.ConfigMap, now time.Time) []any {
 			return []any{o.Name, int64(len(o.Data) + len(o.BinaryData)), since(o.CreationTimestamp, now)}
-		}, nameColumn(), column("Data", "string", "Number of keys"), ageColumn()),
+		}, nameColumn(), column("Data", "string", corev1.ConfigMap{}.SwaggerDoc()["data"]), ageColumn()),
 		of[corev1.Secret, corev1.SecretList](func(o *corev1.Secret, now time.Time) []any {
 			return []any{o.Name, string(o.Type), int64(len(o.Data)), since(o.CreationTimestamp, now)}
-		}, nameColumn(), column("Type", "string", corev1.Secret{}.SwaggerDoc()["type"]), column("Data", "string", "Number of keys"), ageColumn()),
+		}, nameColumn(), column("Type", "string", corev1.Secret{}.SwaggerDoc()["type"]), column("Data", "string", corev1.Secret{}.SwaggerDoc()["data"]), ageColumn()),
 		of[corev1.ServiceAccount, corev1.ServiceAccountList](func(o *corev1.ServiceAccount, now time.Time) []any {
 			return []any{o.Name, int64(len(o.Secrets)), since(o.CreationTimestamp, now)}
 		}, nameColumn(), column("Secrets", "string", corev1.ServiceAccount{}.SwaggerDoc()["secrets"]), ageColumn()),
@@ -34,8 +34,8 @@ func coreSheets() []sheet {
 			return []any{o.Name, date(o.CreationTimestamp)}
 		}, nameColumn(), createdColumn()),
 		of[corev1.ResourceQuota, corev1.ResourceQuotaList](quotaCells, nameColumn(),
-			column("Request", "string", "Used and allowed amounts of requests and objects"),
-			column("Limit", "string", "Used and allowed amounts of limits"), ageColumn()),
+			column("Request", "string", "Request represents a minimum amount of cpu/memory that a container may consume."),
+			column("Limit", "string", "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."), ageColumn()),
 		nodeSheet(),
 		eventSheet(),
 	}

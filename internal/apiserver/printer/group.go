@@ -113,10 +113,12 @@ func bound(v *intstr.IntOrString) string {
 }
 
 func roleSheets() []sheet {
-	columns := []metav1.TableColumnDefinition{
-		nameColumn(), column("Role", "string", rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"]), ageColumn(),
-		wide("Users", "string", "Users in the binding"), wide("Groups", "string", "Groups in the binding"),
-		wide("ServiceAccounts", "string", "ServiceAccounts in the binding"),
+	columns := func(doc map[string]string, kind string) []metav1.TableColumnDefinition {
+		return []metav1.TableColumnDefinition{
+			nameColumn(), column("Role", "string", doc["roleRef"]), ageColumn(),
+			wide("Users", "string", "Users in the "+kind), wide("Groups", "string", "Groups in the "+kind),
+			wide("ServiceAccounts", "string", "ServiceAccounts in the "+kind),
+		}
 	}
 	return []sheet{
 		of[rbacv1.Role, rbacv1.RoleList](func(o *rbacv1.Role, _ time.Time) []any {
@@ -127,10 +129,10 @@ func roleSheets() []sheet {
 		}, nameColumn(), createdColumn()),
 		of[rbacv1.RoleBinding, rbacv1.RoleBindingList](func(o *rbacv1.RoleBinding, now time.Time) []any {
 			return append([]any{o.Name, o.RoleRef.Kind + "/" + o.RoleRef.Name, since(o.CreationTimestamp, now)}, subjects(o.Subjects)...)
-		}, columns...),
+		}, columns(rbacv1.RoleBinding{}.SwaggerDoc(), "roleBinding")...),
 		of[rbacv1.ClusterRoleBinding, rbacv1.ClusterRoleBindingList](func(o *rbacv1.ClusterRoleBinding, now time.Time) []any {
 			return append([]any{o.Name, o.RoleRef.Kind + "/" + o.RoleRef.Name, since(o.CreationTimestamp, now)}, subjects(o.Subjects)...)
-		}, columns...),
+		}, columns(rbacv1.ClusterRoleBinding{}.SwaggerDoc(), "clusterRoleBinding")...),
 	}
 }
 
