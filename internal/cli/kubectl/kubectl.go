@@ -19,6 +19,8 @@ import (
 	upstream "k8s.io/kubectl/pkg/cmd"
 	"k8s.io/kubectl/pkg/cmd/plugin"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	_ "github.com/mayfly-run/mayfly/internal/cli/kubectl/language" // before kubectl's packages are initialized
 )
 
 // kubeconfigEnv is the variable that kubectl, its `config` verbs and its plugins all read.

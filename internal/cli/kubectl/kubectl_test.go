@@ -11,8 +11,15 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/mayfly-run/mayfly/internal/cli/kubectl/language"
 	"github.com/mayfly-run/mayfly/internal/config"
 )
+
+func TestTranslationsAreNotLoadedAtStart(t *testing.T) {
+	if language.Err != nil {
+		t.Errorf("package language was initialized after kubectl: %v", language.Err)
+	}
+}
 
 func TestPoint(t *testing.T) {
 	for name, test := range map[string]struct {
