@@ -16,7 +16,7 @@ import (
 
 func (s *Server) admission(auth authorizer.Authorizer) (kubeadmission.Interface, error) {
 	chain, dynamic, err := admission.New(admission.Config{
-		Client: s.client, Informers: s.informers, Accounts: s.lookup, Limits: s.lookup, Pods: s.lookup,
+		Client: s.client, Informers: s.informers, Accounts: s.lookup, Limits: s.lookup, Pods: s.lookup, Nodes: s.lookup,
 		Loopback: s.loop.Config(user.APIServerUser, user.SystemPrivilegedGroup), Authorizer: auth,
 		AlwaysPullImages: s.cfg.AlwaysPullImages, Stop: s.drained,
 	})

@@ -20,6 +20,7 @@ type Config struct {
 	Accounts  Accounts
 	Limits    Limits
 	Pods      Pods
+	Nodes     Nodes
 	// AlwaysPullImages sets every container's image pull policy to Always.
 	AlwaysPullImages bool
 	// Loopback makes clients in this process, and Authorizer decides what expressions may ask for.
@@ -54,7 +55,9 @@ func New(c Config) (admission.Interface, *Dynamic, error) {
 		&nodeRestriction{admission.NewHandler(admission.Create, admission.Update, admission.Delete), c.Pods},
 		newCertificates(c.Authorizer),
 		security,
+		topology{admission.NewHandler(admission.Create), c.Nodes},
 		priority(classes),
+		soleDefault{admission.NewHandler(admission.Create, admission.Update), classes},
 		defaultTolerationSeconds(),
 		runtimeClass(classes),
 	}

@@ -2,12 +2,14 @@ package admission
 
 import (
 	"context"
+	"fmt"
 
 	nodev1 "k8s.io/api/node/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/client-go/kubernetes"
 	schedulinglisters "k8s.io/client-go/listers/scheduling/v1"
 )
@@ -42,6 +44,30 @@ func (c cachedClasses) globalDefault() (*schedulingv1.PriorityClass, error) {
 		}
 	}
 	return found, nil
+}
+
+// soleDefault lets no more than one priority class be the default.
+type soleDefault struct {
+	*admission.Handler
+	classes cachedClasses
+}
+
+var _ admission.ValidationInterface = soleDefault{}
+
+// Validate implements admission.ValidationInterface.
+func (s soleDefault) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	class, ok := a.GetObject().(*schedulingv1.PriorityClass)
+	if !ok || !class.GlobalDefault || a.GetSubresource() != "" {
+		return nil
+	}
+	other, err := s.classes.globalDefault()
+	if err != nil {
+		return apierrors.NewInternalError(fmt.Errorf("list priority classes: %w", err))
+	}
+	if other == nil || a.GetOperation() == admission.Update && other.Name == class.Name {
+		return nil
+	}
+	return admission.NewForbidden(a, fmt.Errorf("PriorityClass %v is already marked as default. Only one default can exist", other.Name))
 }
 
 func (c cachedClasses) Runtime(ctx context.Context, name string) (*nodev1.RuntimeClass, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
@@ -145,16 +146,35 @@ func TestKindUpdates(t *testing.T) {
 	configMap := &corev1.ConfigMap{Immutable: new(true), Data: map[string]string{"a": "b"}}
 	namespace := &corev1.Namespace{Status: corev1.NamespaceStatus{Phase: corev1.NamespaceTerminating}}
 	binding := &rbacv1.RoleBinding{RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "a"}}
+	signed := func(change func(*certificatesv1.CertificateSigningRequest)) *certificatesv1.CertificateSigningRequest {
+		r := &certificatesv1.CertificateSigningRequest{
+			Spec: certificatesv1.CertificateSigningRequestSpec{SignerName: "example.com/s", Usages: []certificatesv1.KeyUsage{"client auth", "client auth"}},
+			Status: certificatesv1.CertificateSigningRequestStatus{Conditions: []certificatesv1.CertificateSigningRequestCondition{
+				{Type: certificatesv1.CertificateApproved, Status: corev1.ConditionTrue}, {Type: certificatesv1.CertificateDenied, Status: corev1.ConditionTrue},
+			}},
+		}
+		change(r)
+		return r
+	}
+	stored := signed(func(*certificatesv1.CertificateSigningRequest) {})
 	for name, c := range map[string]struct {
 		errs field.ErrorList
 		want string
 	}{
-		"secret":    {validation.SecretUpdate(&corev1.Secret{Type: "b", Data: map[string][]byte{"x": nil}, Immutable: new(true)}, secret), "data,type"},
-		"configmap": {validation.ConfigMapUpdate(&corev1.ConfigMap{}, configMap), "data,immutable"},
-		"namespace": {validation.NamespaceStatusUpdate(namespace, namespace), "status.Phase"},
-		"binding":   {validation.RoleBindingUpdate(&rbacv1.RoleBinding{RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "b"}}, binding), "roleRef"},
-		"class":     {validation.RuntimeClassUpdate(&nodev1.RuntimeClass{Handler: "a"}, &nodev1.RuntimeClass{Handler: "b"}), "handler"},
-		"priority":  {validation.PriorityClassUpdate(&schedulingv1.PriorityClass{Value: 1}, &schedulingv1.PriorityClass{Value: 2}), "value"},
+		"signing as it was":      {validation.SigningRequestUpdate(stored.DeepCopy(), stored), "spec.request"},
+		"signing modified":       {validation.SigningRequestStatusUpdate(signed(func(r *certificatesv1.CertificateSigningRequest) { r.Status.Conditions[0].Reason = "r" }), stored), "spec.request,status.conditions"},
+		"signing approved again": {validation.SigningRequestApproval(signed(func(r *certificatesv1.CertificateSigningRequest) { r.Status.Conditions[0].Reason = "r" }), stored), "spec.request"},
+		"signing unverdict":      {validation.SigningRequestApproval(signed(func(r *certificatesv1.CertificateSigningRequest) { r.Status.Conditions = nil }), stored), "spec.request,status.conditions"},
+		"signing certified":      {validation.SigningRequestStatusUpdate(signed(func(r *certificatesv1.CertificateSigningRequest) { r.Status.Certificate = []byte("odd") }), stored), "spec.request,status.certificate"},
+		"collisions":             {validation.DeploymentStatusUpdate(&appsv1.Deployment{}, &appsv1.Deployment{Status: appsv1.DeploymentStatus{CollisionCount: new(int32(1))}}), "status.collisionCount"},
+		"node network":           {validation.NodeStatusUpdate(&corev1.Node{}, &corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.0/8"}, ProviderID: "p"}}), "spec.podCIDRs,spec.providerID"},
+		"namespace finalize":     {validation.NamespaceFinalizeUpdate(&corev1.Namespace{Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"orphan", "odd"}}}, &corev1.Namespace{}), "spec.finalizers[1]"},
+		"secret":                 {validation.SecretUpdate(&corev1.Secret{Type: "b", Data: map[string][]byte{"x": nil}, Immutable: new(true)}, secret), "data,type"},
+		"configmap":              {validation.ConfigMapUpdate(&corev1.ConfigMap{}, configMap), "data,immutable"},
+		"namespace":              {validation.NamespaceStatusUpdate(namespace, namespace), "status.Phase"},
+		"binding":                {validation.RoleBindingUpdate(&rbacv1.RoleBinding{RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "b"}}, binding), "roleRef"},
+		"class":                  {validation.RuntimeClassUpdate(&nodev1.RuntimeClass{Handler: "a"}, &nodev1.RuntimeClass{Handler: "b"}), "handler"},
+		"priority":               {validation.PriorityClassUpdate(&schedulingv1.PriorityClass{Value: 1}, &schedulingv1.PriorityClass{Value: 2}), "value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := []string{}
