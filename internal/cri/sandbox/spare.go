@@ -17,7 +17,7 @@ import (
 const (
 	// spareAfter lets whatever took the last spare monitor, or the start of the runtime, come to its end before the next
 	// one's start takes a processor away from it.
-	spareAfter = 100 * time.Millisecond
+	spareAfter = 30 * time.Millisecond
 	// spareDirs begins the name of a spare monitor's directory, which no sandbox's has.
 	spareDirs = "spare-"
 )
