@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/httpstream/wsstream"
 	"k8s.io/apimachinery/pkg/util/proxy"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	apiproxy "k8s.io/apiserver/pkg/util/proxy"
 )
@@ -91,6 +92,9 @@ func streamQuery(stdin, stdout, stderr, tty bool) url.Values {
 
 // session proxies an exec or attach: SPDY as it is, WebSocket v5 translated to the SPDY that nodes speak.
 func (s streams) session(ctx context.Context, verb, name, asked string, query url.Values, want apiproxy.Options, responder rest.Responder) (http.Handler, error) {
+	if err := s.guard(ctx); err != nil {
+		return nil, err
+	}
 	pod, err := get(ctx, s.pods, name)
 	if err != nil {
 		return nil, err
@@ -106,7 +110,7 @@ func (s streams) session(ctx context.Context, verb, name, asked string, query ur
 	transport := endpoint.upgradeTransport()
 	plain := upgrade(location, transport, responder)
 	translator := apiproxy.NewStreamTranslatorHandler(location, transport, 0, want)
-	return s.guard(apiproxy.NewTranslatingHandler(plain, translator, wsstream.IsWebSocketRequestWithStreamCloseProtocol), responder), nil
+	return apiproxy.NewTranslatingHandler(plain, translator, wsstream.IsWebSocketRequestWithStreamCloseProtocol), nil
 }
 
 func upgrade(location *url.URL, transport http.RoundTripper, responder rest.Responder) *proxy.UpgradeAwareHandler {
@@ -116,16 +120,12 @@ func upgrade(location *url.URL, transport http.RoundTripper, responder rest.Resp
 }
 
 // guard asks for the create verb where a GET upgrades: reading a Pod must not be enough to run commands in it.
-func (s streams) guard(next http.Handler, responder rest.Responder) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && s.authorize != nil {
-			if err := s.authorize(r.Context()); err != nil {
-				responder.Error(err)
-				return
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
+func (s streams) guard(ctx context.Context) error {
+	info, ok := genericapirequest.RequestInfoFrom(ctx)
+	if s.authorize == nil || ok && info.Verb == "create" {
+		return nil
+	}
+	return s.authorize(ctx)
 }
 
 // PortForward carries TCP connections into a Pod's network.
@@ -151,6 +151,9 @@ func (p *PortForward) Connect(ctx context.Context, name string, options runtime.
 	if !ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("invalid options object: %T", options))
 	}
+	if err := p.guard(ctx); err != nil {
+		return nil, err
+	}
 	pod, err := get(ctx, p.pods, name)
 	if err != nil {
 		return nil, err
@@ -165,5 +168,5 @@ func (p *PortForward) Connect(ctx context.Context, name string, options runtime.
 	}
 	plain := upgrade(location, endpoint.upgradeTransport(), responder)
 	tunnel := apiproxy.NewTunnelingHandler(plain)
-	return p.guard(apiproxy.NewTranslatingHandler(plain, tunnel, wsstream.IsWebSocketRequestWithTunnelingProtocol), responder), nil
+	return apiproxy.NewTranslatingHandler(plain, tunnel, wsstream.IsWebSocketRequestWithTunnelingProtocol), nil
 }
