@@ -282,6 +282,8 @@ func (w *walker) selectSome() {
 	w.want(http.StatusBadRequest, http.MethodGet, "?fieldSelector=spec.odd%3Dx", "", "")
 	w.want(http.StatusBadRequest, http.MethodGet, "?labelSelector=%3D%3D", "", "")
 	w.want(http.StatusBadRequest, http.MethodGet, "?limit=1&continue=odd", "", "")
+	w.want(http.StatusBadRequest, http.MethodGet, "?fieldSelector=metadata.name", "", "")
+	w.versions()
 	first, next := w.items("labelSelector=walk&limit=1")
 	if fmt.Sprint(first) != "[walk-1]" || next == "" {
 		w.Fatalf("first page %s, next %q", first, next)
@@ -291,10 +293,37 @@ func (w *walker) selectSome() {
 	}
 }
 
+// versions asks for lists of given resourceVersions.
+func (w *walker) versions() {
+	now := w.want(http.StatusOK, http.MethodGet, "", "", "").object.GetResourceVersion()
+	for query, code := range map[string]int{
+		"resourceVersion=" + now + "&resourceVersionMatch=Exact":        http.StatusOK,
+		"resourceVersion=" + now + "&resourceVersionMatch=NotOlderThan": http.StatusOK,
+		"resourceVersion=0&resourceVersionMatch=Exact":                  http.StatusUnprocessableEntity,
+		"resourceVersionMatch=Exact":                                    http.StatusUnprocessableEntity,
+		"resourceVersion=" + now + "&resourceVersionMatch=Odd":          http.StatusUnprocessableEntity,
+		"sendInitialEvents=true":                                        http.StatusUnprocessableEntity,
+		"watch=true&sendInitialEvents=true":                             http.StatusUnprocessableEntity,
+		"watch=true&resourceVersionMatch=Exact":                         http.StatusUnprocessableEntity,
+		"resourceVersion=odd":                                           http.StatusBadRequest,
+	} {
+		w.want(code, http.MethodGet, "?"+query, "", "")
+	}
+}
+
 func (w *walker) update() {
 	o := w.want(http.StatusOK, http.MethodGet, "/"+firstName, "", "").object
 	stale := o.DeepCopy()
 	o.SetAnnotations(map[string]string{"updated": "yes"})
+	w.want(http.StatusOK, http.MethodPut, "/"+firstName+"?dryRun=All", jsonType, string(marshal(w.T, o)))
+	w.want(http.StatusUnprocessableEntity, http.MethodPut, "/"+firstName+"?dryRun=Odd", jsonType, string(marshal(w.T, o)))
+	odd := o.DeepCopy()
+	odd.Object["odd"] = true
+	w.want(http.StatusBadRequest, http.MethodPut, "/"+firstName+"?fieldValidation=Strict", jsonType, string(marshal(w.T, odd)))
+	if a := w.want(http.StatusOK, http.MethodPut, "/"+firstName+"?dryRun=All&fieldValidation=Warn", jsonType, string(marshal(w.T, odd))); !strings.Contains(a.warning, "unknown field") {
+		w.Errorf("warning of a field that there is not: %q", a.warning)
+	}
+	w.want(http.StatusUnprocessableEntity, http.MethodPut, "/"+firstName+"?fieldValidation=Odd", jsonType, string(marshal(w.T, o)))
 	updated := w.want(http.StatusOK, http.MethodPut, "/"+firstName, jsonType, string(marshal(w.T, o))).object
 	if updated.GetAnnotations()["updated"] != "yes" || updated.GetResourceVersion() == o.GetResourceVersion() || updated.GetGeneration() != o.GetGeneration() {
 		w.Errorf("updated: %v", updated)
@@ -324,6 +353,10 @@ func (w *walker) patch() {
 			w.Errorf("%s: %v", name, o.GetAnnotations())
 		}
 	}
+	w.want(http.StatusUnprocessableEntity, http.MethodPatch, "/"+firstName+"?fieldValidation=Strict", mergePatch, `{"odd":1}`)
+	w.want(http.StatusUnprocessableEntity, http.MethodPatch, "/"+firstName, jsonPatch, `[{"op":"remove","path":"/metadata/annotations/absent"}]`)
+	w.want(http.StatusConflict, http.MethodPatch, "/"+firstName, mergePatch, `{"metadata":{"resourceVersion":"1"}}`)
+	w.want(http.StatusUnprocessableEntity, http.MethodPatch, "/"+firstName, mergePatch, `{"metadata":{"uid":"odd"}}`)
 	apply := func(value string) string {
 		return fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: %s, annotations: {applied: %s}}", w.apiVersion, w.resource.Kind, firstName, value)
 	}
@@ -396,7 +429,17 @@ func (w *walker) watch() {
 
 func (w *walker) remove() {
 	w.want(http.StatusOK, http.MethodDelete, "/"+firstName+"?dryRun=All", "", "")
-	w.want(http.StatusConflict, http.MethodDelete, "/"+firstName, jsonType, `{"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"odd"}}`)
+	for options, code := range map[string]int{
+		`"preconditions":{"uid":"odd"}`:                        http.StatusConflict,
+		`"preconditions":{"resourceVersion":"1"}`:              http.StatusConflict,
+		`"propagationPolicy":"Odd"`:                            http.StatusUnprocessableEntity,
+		`"propagationPolicy":"Orphan","orphanDependents":true`: http.StatusUnprocessableEntity,
+		`"propagationPolicy":"Background","dryRun":["All"]`:    http.StatusOK,
+		`"propagationPolicy":"Foreground","dryRun":["All"]`:    http.StatusOK,
+		`"dryRun":["Odd"]`:                                     http.StatusUnprocessableEntity,
+	} {
+		w.want(code, http.MethodDelete, "/"+firstName, jsonType, `{"kind":"DeleteOptions","apiVersion":"v1",`+options+`}`)
+	}
 	w.want(http.StatusOK, http.MethodGet, "/"+firstName, "", "")
 	w.want(http.StatusOK, http.MethodDelete, "/"+firstName, jsonType, `{"kind":"DeleteOptions","apiVersion":"v1","gracePeriodSeconds":0}`)
 	if w.resource.Name == "namespaces" {
@@ -404,8 +447,26 @@ func (w *walker) remove() {
 	}
 	w.want(http.StatusNotFound, http.MethodGet, "/"+firstName, "", "")
 	w.want(http.StatusNotFound, http.MethodDelete, "/"+firstName, "", "")
+	w.propagate()
 	w.want(http.StatusOK, http.MethodDelete, "?labelSelector=none", "", "")
+	w.want(http.StatusOK, http.MethodDelete, "?labelSelector=left&dryRun=All", "", "")
+	w.want(http.StatusBadRequest, http.MethodDelete, "?fieldSelector=spec.odd%3Dx", "", "")
 	w.want(http.StatusOK, http.MethodGet, "/"+secondName, "", "")
 	w.want(http.StatusOK, http.MethodDelete, "?labelSelector=left", "", "")
 	w.want(http.StatusNotFound, http.MethodGet, "/"+secondName, "", "")
+}
+
+// propagate deletes so that the garbage collector has to see to dependents first, whom there is none of here.
+func (w *walker) propagate() {
+	for policy, finalizer := range map[string]string{"Foreground": metav1.FinalizerDeleteDependents, "Orphan": metav1.FinalizerOrphanDependents} {
+		const name = "walk-3"
+		w.want(http.StatusCreated, http.MethodPost, "", yamlType, w.body(name, ""))
+		w.want(http.StatusOK, http.MethodDelete, "/"+name+"?propagationPolicy="+policy, "", "")
+		o := w.want(http.StatusOK, http.MethodGet, "/"+name, "", "").object
+		if o.GetDeletionTimestamp() == nil || fmt.Sprint(o.GetFinalizers()) != "["+finalizer+"]" {
+			w.Errorf("%s: deleted %v, finalizers %v", policy, o.GetDeletionTimestamp(), o.GetFinalizers())
+		}
+		w.want(http.StatusOK, http.MethodPatch, "/"+name, mergePatch, `{"metadata":{"finalizers":null}}`)
+		w.want(http.StatusNotFound, http.MethodGet, "/"+name, "", "")
+	}
 }

@@ -12,23 +12,26 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// addFieldLabels names what field selectors may ask of each kind, beyond metadata.name and metadata.namespace.
+// addFieldLabels names what field selectors may ask of the kinds that have more than names to ask for.
 func addFieldLabels(s *runtime.Scheme) error {
+	const name, namespace = "metadata.name", "metadata.namespace"
 	for kind, labels := range map[schema.GroupVersionKind][]string{
 		corev1.SchemeGroupVersion.WithKind("Pod"): {
+			name, namespace,
 			"spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
 			"status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName",
 		},
-		corev1.SchemeGroupVersion.WithKind("Node"):      {"spec.unschedulable"},
-		corev1.SchemeGroupVersion.WithKind("Namespace"): {"status.phase"},
-		corev1.SchemeGroupVersion.WithKind("Secret"):    {"type"},
+		corev1.SchemeGroupVersion.WithKind("Node"):      {name, "spec.unschedulable"},
+		corev1.SchemeGroupVersion.WithKind("Namespace"): {name, "status.phase"},
+		corev1.SchemeGroupVersion.WithKind("Secret"):    {name, namespace, "type"},
 		corev1.SchemeGroupVersion.WithKind("Event"): {
+			name, namespace,
 			"involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
 			"involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
 			"reason", "reportingComponent", "source", "type",
 		},
-		appsv1.SchemeGroupVersion.WithKind("ReplicaSet"):                        {"status.replicas"},
-		certificatesv1.SchemeGroupVersion.WithKind("CertificateSigningRequest"): {"spec.signerName"},
+		appsv1.SchemeGroupVersion.WithKind("ReplicaSet"):                        {name, namespace, "status.replicas"},
+		certificatesv1.SchemeGroupVersion.WithKind("CertificateSigningRequest"): {name, "spec.signerName"},
 	} {
 		if err := s.AddFieldLabelConversionFunc(kind, only(labels)); err != nil {
 			return fmt.Errorf("field labels of %s: %w", kind, err)
@@ -40,7 +43,7 @@ func addFieldLabels(s *runtime.Scheme) error {
 func only(labels []string) runtime.FieldLabelConversionFunc {
 	return func(label, value string) (string, string, error) {
 		switch {
-		case label == "metadata.name", label == "metadata.namespace", slices.Contains(labels, label):
+		case slices.Contains(labels, label):
 			return label, value, nil
 		case label == "spec.host" && slices.Contains(labels, "spec.nodeName"):
 			return "spec.nodeName", value, nil
