@@ -57,7 +57,7 @@ func New(c Config) (admission.Interface, *Dynamic, error) {
 		security,
 		topology{admission.NewHandler(admission.Create), c.Nodes},
 		priority(classes),
-		soleDefault{admission.NewHandler(admission.Create, admission.Update), classes},
+		soleDefault{admission.NewHandler(admission.Create, admission.Update), c.Client},
 		defaultTolerationSeconds(),
 		runtimeClass(classes),
 	}

@@ -46,28 +46,31 @@ func (c cachedClasses) globalDefault() (*schedulingv1.PriorityClass, error) {
 	return found, nil
 }
 
-// soleDefault lets no more than one priority class be the default.
+// soleDefault lets no more than one priority class be the default. It asks the server itself: classes are made rarely, and
+// the cache may not know of the last one yet.
 type soleDefault struct {
 	*admission.Handler
-	classes cachedClasses
+	client kubernetes.Interface
 }
 
 var _ admission.ValidationInterface = soleDefault{}
 
 // Validate implements admission.ValidationInterface.
-func (s soleDefault) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+func (s soleDefault) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	class, ok := a.GetObject().(*schedulingv1.PriorityClass)
 	if !ok || !class.GlobalDefault || a.GetSubresource() != "" {
 		return nil
 	}
-	other, err := s.classes.globalDefault()
+	all, err := s.client.SchedulingV1().PriorityClasses().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return apierrors.NewInternalError(fmt.Errorf("list priority classes: %w", err))
 	}
-	if other == nil || a.GetOperation() == admission.Update && other.Name == class.Name {
-		return nil
+	for _, other := range all.Items {
+		if other.GlobalDefault && (a.GetOperation() == admission.Create || other.Name != class.Name) {
+			return admission.NewForbidden(a, fmt.Errorf("PriorityClass %v is already marked as default. Only one default can exist", other.Name))
+		}
 	}
-	return admission.NewForbidden(a, fmt.Errorf("PriorityClass %v is already marked as default. Only one default can exist", other.Name))
+	return nil
 }
 
 func (c cachedClasses) Runtime(ctx context.Context, name string) (*nodev1.RuntimeClass, error) {
