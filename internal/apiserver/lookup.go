@@ -90,6 +90,12 @@ func (l *lookup) Node(ctx context.Context, name string) (*corev1.Node, error) {
 	return read[*corev1.Node](ctx, l, "nodes", metav1.NamespaceNone, name)
 }
 
+// CachedNode implements admission.Nodes. A node that was made just now may be absent; a Pod on a node that there is not
+// costs no trip to etcd.
+func (l *lookup) CachedNode(ctx context.Context, name string) (*corev1.Node, error) {
+	return readAt[*corev1.Node](ctx, l, "nodes", metav1.NamespaceNone, name, "0")
+}
+
 // LimitRanges implements admission.Limits.
 func (l *lookup) LimitRanges(ctx context.Context, namespace string) ([]corev1.LimitRange, error) {
 	l.mu.RLock()

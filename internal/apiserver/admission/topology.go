@@ -12,9 +12,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/pod"
 )
 
-// Nodes finds nodes by name.
+// Nodes finds nodes by name, in a cache.
 type Nodes interface {
-	Node(ctx context.Context, name string) (*corev1.Node, error)
+	CachedNode(ctx context.Context, name string) (*corev1.Node, error)
 }
 
 // topology tells a Pod, by labels, in which zone and region its node is: when it is bound, or made on a node.
@@ -47,7 +47,7 @@ func (t topology) Admit(ctx context.Context, a admission.Attributes, _ admission
 
 // label adds what the node says to labels, over what is there. A node that there is not says nothing.
 func (t topology) label(ctx context.Context, name string, labels *map[string]string) error {
-	n, err := t.nodes.Node(ctx, name)
+	n, err := t.nodes.CachedNode(ctx, name)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
