@@ -222,6 +222,9 @@ func TestWarnings(t *testing.T) {
 			[]string{"spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]"}},
 		"overlapping ports": {app(`,"ports":[{"containerPort":80},{"containerPort":80,"hostPort":1}]`),
 			[]string{"spec.containers[0].ports[1]: overlapping port definition with spec.containers[0].ports[0]"}},
+		"equal port names": {app(`,"ports":[{"containerPort":80,"name":"a"},{"containerPort":81,"name":"a"}]`),
+			[]string{`spec.containers[0].ports[1]: duplicate port name "a" with spec.containers[0].ports[0], services and probes that select ports by name will use spec.containers[0].ports[0]`}},
+		"grace": {with(`"terminationGracePeriodSeconds":-1`), []string{"spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"}},
 		"ambiguous ports": {app(`,"ports":[{"containerPort":80,"hostPort":1},{"containerPort":80,"hostPort":1,"hostIP":"1.1.1.1"}]`),
 			[]string{"spec.containers[0].ports[1]: dangerously ambiguous port definition with spec.containers[0].ports[0]"}},
 		"host address alone": {app(`,"ports":[{"containerPort":80,"hostIP":"1.1.1.1","protocol":"TCP"}]`),
@@ -258,5 +261,23 @@ func TestWarningsOfMetadata(t *testing.T) {
 	}
 	if n := strings.Count(got, "\n") + 1; n != 4 {
 		t.Errorf("%d warnings:\n%s", n, got)
+	}
+}
+
+// TestWarningsOfTemplates has those of what makes Pods: they name the template.
+func TestWarningsOfTemplates(t *testing.T) {
+	template := &corev1.PodTemplateSpec{Spec: pod(t, `{"containers":[{"name":"app","image":"i","env":[{"name":"A","value":"1"},{"name":"A","value":"2"}]}]}`).Spec}
+	template.Annotations = map[string]string{
+		"container.apparmor.security.beta.kubernetes.io/app": "unconfined",
+		"seccomp.security.alpha.kubernetes.io/pod":           "unconfined",
+	}
+	want := []string{
+		"metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]",
+		`spec.template.metadata.annotations[seccomp.security.alpha.kubernetes.io/pod]: non-functional in v1.27+; use the "seccompProfile" field instead`,
+		`spec.template.metadata.annotations[container.apparmor.security.beta.kubernetes.io/app]: deprecated since v1.30; use the "appArmorProfile" field instead`,
+		`spec.template.spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply`,
+	}
+	if d := cmp.Diff(want, validation.WorkloadWarnings("a.b", template)); d != "" {
+		t.Error(d)
 	}
 }

@@ -114,6 +114,12 @@ func families(p *field.Path, ips, before []string) field.ErrorList {
 	if dual, err := netutils.IsDualStackIPStrings(ips); err != nil || !dual || len(ips) > 2 {
 		errs = append(errs, field.Invalid(p, ips, "may specify no more than one IP for each IP family"))
 	}
+	taken := names{}
+	for i, ip := range ips {
+		if taken.take(ip) {
+			errs = append(errs, field.Duplicate(p.Index(i), ip))
+		}
+	}
 	return errs
 }
 
