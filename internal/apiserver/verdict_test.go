@@ -31,6 +31,7 @@ func TestVerdictsOfKinds(t *testing.T) {
 			{"POST", "/api/v1/nodes", "metadata: {name: zoned, labels: {topology.kubernetes.io/zone: z, topology.kubernetes.io/region: r, other: x}}", 201, ""},
 			{"GET", "/api/v1/nodes", "", 200, "zoned"}, // now the cache knows it, too
 			{"POST", "pods", "metadata: {name: bound}\nspec: {schedulerName: nobody, containers: [{name: c, image: i}]}", 201, ""},
+			{"POST", "pods/bound/binding", "metadata: {name: bound}\ntarget: {kind: Node}", 422, "target.name"},
 			{"POST", "pods/bound/binding", "metadata: {name: bound}\ntarget: {kind: Node, name: zoned}", 201, ""},
 			{"GET", "pods/bound", "", 200, `"labels":{"topology.kubernetes.io/region":"r","topology.kubernetes.io/zone":"z"}`},
 			{"POST", "pods", "metadata: {name: made, labels: {a: b, topology.kubernetes.io/zone: mine}}\nspec: {nodeName: zoned, containers: [{name: c, image: i}]}", 201, `"labels":{"a":"b","topology.kubernetes.io/region":"r","topology.kubernetes.io/zone":"z"}`},

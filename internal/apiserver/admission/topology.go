@@ -37,8 +37,8 @@ func (t topology) Admit(ctx context.Context, a admission.Attributes, _ admission
 		}
 		return t.label(ctx, o.Spec.NodeName, &o.Labels)
 	case *corev1.Binding:
-		if o.Target.Kind != "" && o.Target.Kind != "Node" {
-			return nil
+		if o.Target.Name == "" || o.Target.Kind != "" && o.Target.Kind != "Node" {
+			return nil // which validation will say
 		}
 		return t.label(ctx, o.Target.Name, &o.Labels)
 	}
