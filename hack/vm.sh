@@ -2,11 +2,12 @@
 # Runs tests in an emulated machine, which this one need not be like: Debian's kernel 6.1 under qemu, with cgroup v2 alone,
 # AppArmor, systemd if asked for, x86-64 or arm64. It needs no root, no KVM and no network card.
 #
-#   hack/vm.sh [-a amd64|arm64] [-i plain|systemd] [-t SECONDS] [-c COMMAND] [PACKAGE…] [-- TEST FLAG…]
+#   hack/vm.sh [-a amd64|arm64] [-i plain|systemd] [-t SECONDS] [-f FILE]… [-c COMMAND] [PACKAGE…] [-- TEST FLAG…]
 #
 #   hack/vm.sh ./internal/launch/...                          the tests of packages
 #   hack/vm.sh -i systemd ./internal/cri -- -test.run 'Stats' one test, where systemd is the first process
 #   hack/vm.sh -c 'bin/mayfly version; bash'                  commands, with Mayfly's binaries in bin/
+#   hack/vm.sh -f docs -c 'ls docs'                           and with other files of the tree
 #
 # It prints what they print, and exits as they do; 124 after SECONDS (1800). bin/vm keeps the machine between runs.
 set -euo pipefail
@@ -14,12 +15,13 @@ cd "$(dirname "$0")/.."
 
 die() { echo "vm: $*" >&2; exit 2; }
 
-arch=amd64 init=plain patience=1800 command='' packages=() flags=()
+arch=amd64 init=plain patience=1800 command='' files=() packages=() flags=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	-a) arch=$2; shift 2 ;;
 	-i) init=$2; shift 2 ;;
 	-t) patience=$2; shift 2 ;;
+	-f) files+=("$2"); shift 2 ;;
 	-c) command=$2; shift 2 ;;
 	--) shift; flags=("$@"); break ;;
 	-*) die "unknown option $1: see the head of hack/vm.sh" ;;
@@ -56,6 +58,7 @@ if [ -n "$command" ] || [[ "${packages[*]}" = *./test/* ]]; then
 	nice go build -ldflags '-s -w' -o "$payload/bin/testapp" ./test/program/app
 	[ "$arch" != amd64 ] || cp -t "$payload/bin" bin/kubectl-1.* bin/busybox 2>/dev/null || die "run \`make tools\` first"
 fi
+[ ${#files[@]} = 0 ] || cp -r --parents -t "$payload" "${files[@]}"
 echo 'failed=0' >"$payload/job"
 for package in $([ ${#packages[@]} = 0 ] || go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' "${packages[@]}"); do
 	package=${package#"$PWD/"}

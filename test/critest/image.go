@@ -22,6 +22,12 @@ const (
 	staging  = "k8s-staging-cri-tools/"
 )
 
+// digested is the image that the suite names by the digest suiteDigest of sha256, which nothing made here can have.
+const (
+	digested    = staging + "test-image-digest:latest"
+	suiteDigest = "9700f9a2f5bf2c45f2f605a0bd3bce7cf37420ec9d3ed50ac2758413308766bf"
+)
+
 const (
 	passwd = "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/bin/false\n" +
 		"nobody:x:65534:65534:nobody:/home:/bin/false\ndefault-user:x:1000:1000::/home:/bin/sh\n"
@@ -69,6 +75,7 @@ func images(busybox, guest string) (map[string]v1.Image, error) {
 		}
 		add(staging+"test-image-"+name, v1.Config{}, image.File{Name: "name", Mode: 0o644, Content: []byte(content)})
 	}
+	add(digested, v1.Config{}, image.File{Name: "name", Mode: 0o644, Content: []byte("digest")})
 	return all, errors.Join(errs...)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log"
@@ -11,15 +12,12 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	server "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// serve starts a registry of the suite's images on loopback.
-func serve(busybox, guest string) (*httptest.Server, error) {
-	built, err := images(busybox, guest)
-	if err != nil {
-		return nil, err
-	}
+// serve starts a registry of images on loopback.
+func serve(built map[string]v1.Image) (*httptest.Server, error) {
 	registry := httptest.NewServer(server.New(server.Logger(log.New(io.Discard, "", 0))))
 	for reference, image := range built {
 		tag, err := name.NewTag(strings.TrimPrefix(registry.URL, "http://")+"/"+reference, name.Insecure)
@@ -47,4 +45,20 @@ func redirect(dir, url string) error {
 		}
 	}
 	return nil
+}
+
+// adopt copies the suite to a program that names one of our images in the place of the one that it names by digest.
+func adopt(suite, into string, ours v1.Image) error {
+	digest, err := ours.Digest()
+	if err != nil {
+		return err
+	}
+	program, err := os.ReadFile(suite)
+	if err != nil {
+		return err
+	}
+	if n := bytes.Count(program, []byte(suiteDigest)); n != 1 {
+		return fmt.Errorf("%s has the digest %s %d times, not once: has the suite another by now?", suite, suiteDigest, n)
+	}
+	return os.WriteFile(into, bytes.Replace(program, []byte(suiteDigest), []byte(digest.Hex), 1), 0o755)
 }

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -30,16 +28,6 @@ func readList(path string) (list, error) {
 		out[strings.TrimSpace(name)] = reason
 	}
 	return out, nil
-}
-
-// pattern matches the specs that are listed.
-func (l list) pattern() string {
-	var names []string
-	for name := range l {
-		names = append(names, regexp.QuoteMeta(name))
-	}
-	slices.Sort(names)
-	return strings.Join(names, "|")
 }
 
 // result is what came of one spec.
