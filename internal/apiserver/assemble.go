@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -24,32 +25,37 @@ import (
 	"github.com/mayfly-run/mayfly/internal/informer"
 )
 
-func (s *Server) open(ctx context.Context) (err error) {
+// open makes the configuration while the store opens, since etcd waits for its disk and for itself.
+func (s *Server) open(ctx context.Context) (cfg *genericapiserver.Config, err error) {
 	if s.scheme, err = scheme.New(); err != nil {
-		return err
+		return nil, err
 	}
 	if s.external, err = scheme.External(); err != nil {
-		return err
+		return nil, err
 	}
 	s.codecs = serializer.NewCodecFactory(s.scheme)
-	s.store, err = storage.Open(ctx, storage.Config{
-		Dir: s.cfg.etcdDir(), Servers: s.cfg.EtcdServers,
-		CAFile: s.cfg.EtcdCAFile, CertFile: s.cfg.EtcdCertFile, KeyFile: s.cfg.EtcdKeyFile,
-		Scheme: s.scheme, Codecs: s.codecs, EncryptionFile: s.cfg.EncryptionConfigFile,
-	})
-	return err
-}
-
-func (s *Server) assemble(ctx context.Context) error {
-	var err error
 	if s.client, err = kubernetes.NewForConfig(s.loop.Config(user.APIServerUser, user.SystemPrivilegedGroup)); err != nil {
-		return fmt.Errorf("loopback client: %w", err)
+		return nil, fmt.Errorf("loopback client: %w", err)
 	}
 	s.informers = informer.NewFactory(informer.Config{Client: s.client})
-	cfg, err := s.genericConfig(ctx)
-	if err != nil {
+	opening, openCtx := errgroup.WithContext(ctx)
+	opening.Go(func() (err error) {
+		s.store, err = storage.Open(openCtx, storage.Config{
+			Dir: s.cfg.etcdDir(), Servers: s.cfg.EtcdServers,
+			CAFile: s.cfg.EtcdCAFile, CertFile: s.cfg.EtcdCertFile, KeyFile: s.cfg.EtcdKeyFile,
+			Scheme: s.scheme, Codecs: s.codecs, EncryptionFile: s.cfg.EncryptionConfigFile,
+		})
 		return err
-	}
+	})
+	opening.Go(func() (err error) {
+		cfg, err = s.genericConfig(ctx)
+		return err
+	})
+	return cfg, opening.Wait()
+}
+
+func (s *Server) assemble(cfg *genericapiserver.Config) (err error) {
+	cfg.RESTOptionsGetter = s.store
 	if s.generic, err = cfg.Complete(nil).New("mayfly", genericapiserver.NewEmptyDelegate()); err != nil {
 		return err
 	}
@@ -78,7 +84,6 @@ func (s *Server) genericConfig(ctx context.Context) (*genericapiserver.Config, e
 	cfg.ExternalAddress = s.cfg.Listener.Addr().String()
 	cfg.LoopbackClientConfig = s.loop.Config(user.APIServerUser, user.SystemPrivilegedGroup)
 	cfg.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
-	cfg.RESTOptionsGetter = s.store
 	cfg.OpenAPIV3Config = openapi.V3(s.external)
 	cfg.SkipOpenAPIInstallation = true
 	cfg.EnableProfiling = false

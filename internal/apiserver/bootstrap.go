@@ -2,9 +2,11 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
@@ -28,20 +30,27 @@ func (s *Server) protect(storages plain.Storages, auth authorizer.Authorizer) {
 	}
 }
 
+// bootstrapWorkers make objects side by side, since each waits for the disk.
+const bootstrapWorkers = 8
+
 // bootstrap makes the namespaces, priority classes, roles and bindings that every cluster has, and brings those that
-// an older version made up to date.
+// an older version made up to date. None of them waits for another.
 func (s *Server) bootstrap(ctx context.Context) error {
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(bootstrapWorkers)
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease} {
-		if err := s.ensureNamespace(ctx, name); err != nil {
-			return err
-		}
+		work.Go(func() error { return s.ensureNamespace(ctx, name) })
 	}
 	for name, value := range map[string]int32{"system-cluster-critical": 2000000000, "system-node-critical": 2000001000} {
-		if err := s.ensurePriorityClass(ctx, name, value); err != nil {
-			return err
-		}
+		work.Go(func() error { return s.ensurePriorityClass(ctx, name, value) })
 	}
-	return s.ensurePolicy(ctx)
+	if err := s.ensureRoles(ctx, work); err != nil {
+		return errors.Join(err, work.Wait())
+	}
+	if err := s.ensureBindings(ctx, work); err != nil {
+		return errors.Join(err, work.Wait())
+	}
+	return work.Wait()
 }
 
 func (s *Server) ensureNamespace(ctx context.Context, name string) error {
@@ -71,30 +80,35 @@ func (s *Server) ensurePriorityClass(ctx context.Context, name string, value int
 	return nil
 }
 
-// ensurePolicy lists what is there once instead of asking for each: on most starts nothing is to do.
-func (s *Server) ensurePolicy(ctx context.Context) error {
-	roles := s.client.RbacV1().ClusterRoles()
-	have, err := roles.List(ctx, metav1.ListOptions{})
+// ensureRoles lists what is there once instead of asking for each: on most starts nothing is to do.
+func (s *Server) ensureRoles(ctx context.Context, work *errgroup.Group) error {
+	have, err := s.client.RbacV1().ClusterRoles().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("list cluster roles: %w", err)
 	}
-	known := map[string]rbacv1.ClusterRole{}
-	for _, r := range have.Items {
-		known[r.Name] = r
+	known := map[string]*rbacv1.ClusterRole{}
+	for i := range have.Items {
+		known[have.Items[i].Name] = &have.Items[i]
 	}
 	for _, want := range authz.ClusterRoles() {
-		old, ok := known[want.Name]
-		switch {
-		case !ok:
-			_, err = roles.Create(ctx, &want, metav1.CreateOptions{})
-		case old.Annotations[rbacv1.AutoUpdateAnnotationKey] == "true" && renew(&old, want):
-			_, err = roles.Update(ctx, &old, metav1.UpdateOptions{})
-		}
-		if err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("cluster role %s: %w", want.Name, err)
-		}
+		work.Go(func() error { return s.ensureRole(ctx, known[want.Name], &want) })
 	}
-	return s.ensureBindings(ctx)
+	return nil
+}
+
+// ensureRole makes a role, or brings old, which is nil when there is none, up to date.
+func (s *Server) ensureRole(ctx context.Context, old, want *rbacv1.ClusterRole) (err error) {
+	api := s.client.RbacV1().ClusterRoles()
+	switch {
+	case old == nil:
+		_, err = api.Create(ctx, want, metav1.CreateOptions{})
+	case old.Annotations[rbacv1.AutoUpdateAnnotationKey] == "true" && renew(old, *want):
+		_, err = api.Update(ctx, old, metav1.UpdateOptions{})
+	}
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("cluster role %s: %w", want.Name, err)
+	}
+	return nil
 }
 
 // renew makes an old role what it is made today and tells whether anything changed. The rules of an aggregated role are
@@ -112,7 +126,7 @@ func renew(old *rbacv1.ClusterRole, want rbacv1.ClusterRole) bool {
 	return !equality.Semantic.DeepEqual(before, old)
 }
 
-func (s *Server) ensureBindings(ctx context.Context) error {
+func (s *Server) ensureBindings(ctx context.Context, work *errgroup.Group) error {
 	bindings := s.client.RbacV1().ClusterRoleBindings()
 	have, err := bindings.List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -126,9 +140,12 @@ func (s *Server) ensureBindings(ctx context.Context) error {
 		if known[want.Name] {
 			continue
 		}
-		if _, err := bindings.Create(ctx, &want, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("cluster role binding %s: %w", want.Name, err)
-		}
+		work.Go(func() error {
+			if _, err := bindings.Create(ctx, &want, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+				return fmt.Errorf("cluster role binding %s: %w", want.Name, err)
+			}
+			return nil
+		})
 	}
 	return nil
 }

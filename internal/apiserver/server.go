@@ -57,10 +57,11 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, loop: loopback.New(), ready: make(chan struct{}), drained: make(chan struct{})}
-	if err := s.open(ctx); err != nil {
-		return nil, err
+	generic, err := s.open(ctx)
+	if err != nil {
+		return nil, errors.Join(err, s.closeAll())
 	}
-	if err := s.assemble(ctx); err != nil {
+	if err := s.assemble(generic); err != nil {
 		return nil, errors.Join(fmt.Errorf("assemble API server: %w", err), s.closeAll())
 	}
 	return s, nil
@@ -109,7 +110,11 @@ func (s *Server) close() error {
 
 func (s *Server) closeAll() error {
 	var errs []error
-	for _, c := range append(s.closers, s.store) {
+	closers := s.closers
+	if s.store != nil {
+		closers = append(closers, s.store)
+	}
+	for _, c := range closers {
 		if err := c.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close %T: %w", c, err))
 		}
