@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/daemon"
 	"github.com/mayfly-run/mayfly/internal/doctor"
 	"github.com/mayfly-run/mayfly/internal/logging"
+	"github.com/mayfly-run/mayfly/internal/memory"
 )
 
 type options struct {
@@ -83,13 +83,9 @@ func addAPIFlags(f *pflag.FlagSet, api *config.API) {
 	f.BoolVar(&api.AlwaysPullImages, "always-pull-images", false, "make every container's image be pulled anew, so that its credentials are checked")
 }
 
-// gcPercent is how much may be allocated between collections, in percent of what is in use. The usual 100 spends a
-// tenth of the server's work on collecting; a fresh server is not larger with this, a busy one by about 20 MB.
-const gcPercent = 200
-
 func (o *options) run(ctx context.Context) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		go memory.Tend(ctx)
 	}
 	if err := o.instance.Complete(); err != nil {
 		return err
