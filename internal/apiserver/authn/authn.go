@@ -27,7 +27,7 @@ type Config struct {
 
 // New asks each kind of credentials in turn. Bad credentials are refused, not taken as none.
 func New(c Config) authenticator.Request {
-	all := []authenticator.Request{c.InProcess, x509.NewDynamic(c.ClientCA, x509.CommonNameUserConversion)}
+	all := []authenticator.Request{c.InProcess, newCertificates(c.ClientCA)}
 	if c.Token != nil {
 		all = append(all, bearertoken.New(c.Token), websocket.NewProtocolAuthenticator(c.Token))
 	}
