@@ -20,7 +20,7 @@ func DropDisabledPodFields(pod, old *corev1.Pod) {
 
 // DropDisabledStatusFields is DropDisabledPodFields for the status that a node sends.
 func DropDisabledStatusFields(s *corev1.PodStatus) {
-	s.NodeAllocatableResourceClaimStatuses = nil
+	s.NodeAllocatableResourceClaimStatuses, s.VolumeHealth = nil, nil
 	for _, list := range [][]corev1.ContainerStatus{s.ContainerStatuses, s.InitContainerStatuses, s.EphemeralContainerStatuses} {
 		for i := range list {
 			for j := range list[i].VolumeMounts {
@@ -52,6 +52,20 @@ func DropDisabledSpecFields(spec, old *corev1.PodSpec) {
 	}
 	for i := range spec.Volumes {
 		dropFromVolume(&spec.Volumes[i], used)
+	}
+}
+
+// DropDisabledNodeFields clears what nodes had before Kubernetes 1.24, and what is behind a gate that is off, unless the
+// old node uses it.
+func DropDisabledNodeFields(n, old *corev1.Node) {
+	if old == nil {
+		old, n.Status.Config = &corev1.Node{}, nil
+	}
+	if old.Spec.ConfigSource == nil {
+		n.Spec.ConfigSource = nil
+	}
+	if old.Spec.PodPreemptionPolicy == nil {
+		n.Spec.PodPreemptionPolicy = nil
 	}
 }
 

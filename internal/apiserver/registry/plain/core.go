@@ -127,14 +127,9 @@ func node() registry.Kind[corev1.Node, corev1.NodeList, *corev1.Node, *corev1.No
 	return registry.Kind[corev1.Node, corev1.NodeList, *corev1.Node, *corev1.NodeList]{
 		Resource: corev1.Resource("nodes"), ShortNames: []string{"no"},
 		Create: validation.NodeCreate, Update: validation.NodeUpdate, UpdateStatus: validation.NodeStatusUpdate,
-		Warn: func(_ context.Context, n, _ *corev1.Node) []string { return validation.NodeWarnings(n) },
-		// Kubelets once took their configuration from here.
-		Prepare: func(_ context.Context, n *corev1.Node) { n.Spec.ConfigSource, n.Status.Config = nil, nil },
-		PrepareUpdate: func(_ context.Context, n, old *corev1.Node) {
-			if old.Spec.ConfigSource == nil {
-				n.Spec.ConfigSource = nil
-			}
-		},
+		Warn:          func(_ context.Context, n, _ *corev1.Node) []string { return validation.NodeWarnings(n) },
+		Prepare:       func(_ context.Context, n *corev1.Node) { validation.DropDisabledNodeFields(n, nil) },
+		PrepareUpdate: func(_ context.Context, n, old *corev1.Node) { validation.DropDisabledNodeFields(n, old) },
 		// A node may register together with its status.
 		KeepStatus: func(n, old *corev1.Node) {
 			if old != nil {
