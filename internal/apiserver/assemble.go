@@ -113,8 +113,10 @@ func (s *Server) genericConfig(ctx context.Context) (*genericapiserver.Config, e
 	if err := s.trace(ctx, cfg); err != nil {
 		return nil, err
 	}
+	cfg.MaxRequestsInFlight, cfg.MaxMutatingRequestsInFlight = 0, 0 // which would count this process's own
 	cfg.BuildHandlerChainFunc = func(h http.Handler, c *genericapiserver.Config) http.Handler {
-		return client.With(genericapiserver.DefaultBuildHandlerChain(endStalled(client.Translate(h, s.lookup), c.RequestTimeout), c))
+		h = endStalled(client.Translate(h, s.lookup), c.RequestTimeout)
+		return client.With(genericapiserver.DefaultBuildHandlerChain(limitInFlight(h, c.LongRunningFunc), c))
 	}
 	return cfg, nil
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -69,7 +70,7 @@ func hold(t *testing.T, client *http.Client, url string) {
 func TestRequestsBeyondTheLimitAreSentAway(t *testing.T) {
 	i := withToken(t, nil)
 	client := httpClient(t, i.bearer("plain"))
-	for range 200 {
+	for range maxWritesInFlight {
 		hold(t, client, i.URL+reviewPath)
 	}
 	// The bodies that never end are with the server before the limit is reached.
@@ -92,12 +93,16 @@ func TestRequestsBeyondTheLimitAreSentAway(t *testing.T) {
 	if _, err := clientset(t, i.Admin()).CoreV1().ConfigMaps("default").Create(t.Context(), configMap("m"), metav1.CreateOptions{}); err != nil {
 		t.Errorf("the administrator is sent away: %v", err)
 	}
+	node := clientset(t, i.ClientConfig("system:node:n", "system:nodes"))
+	if _, err := node.AuthenticationV1().SelfSubjectReviews().Create(t.Context(), &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{}); err != nil {
+		t.Errorf("a part of the process is sent away: %v", err)
+	}
 }
 
 func TestWatchesDoNotCountAsRequestsInFlight(t *testing.T) {
 	i := withToken(t, nil)
 	watcher := clientset(t, i.Admin()).CoreV1().ConfigMaps("default")
-	for range 410 {
+	for range maxReadsInFlight + 10 {
 		w, err := watcher.Watch(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)

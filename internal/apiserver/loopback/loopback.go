@@ -61,12 +61,23 @@ type identity struct{}
 // Authenticator recognizes requests that came over a Loopback, and nothing else.
 func Authenticator() authenticator.Request {
 	return authenticator.RequestFunc(func(r *http.Request) (*authenticator.Response, bool, error) {
-		u, ok := r.Context().Value(identity{}).(user.Info)
+		u, ok := sender(r)
 		if !ok {
 			return nil, false, nil
 		}
 		return &authenticator.Response{User: u}, true, nil
 	})
+}
+
+// Carried tells whether a request came over a Loopback.
+func Carried(r *http.Request) bool {
+	_, ok := sender(r)
+	return ok
+}
+
+func sender(r *http.Request) (user.Info, bool) {
+	u, ok := r.Context().Value(identity{}).(user.Info)
+	return u, ok
 }
 
 type transport struct {
