@@ -49,6 +49,8 @@ type Instance struct {
 	RuntimeHandlers map[string]string
 	// CgroupDriver says who makes cgroups: cgroupfs, Mayfly itself, or systemd.
 	CgroupDriver string
+	// PodMaxPIDs is how many tasks a Pod may have; 0 is any number.
+	PodMaxPIDs int64
 	// NRI lets plugins of the Node Resource Interface connect to the runtime.
 	NRI bool
 	// ImageGCHigh and ImageGCLow, in percent of the disk, say when unused images are removed, and when that ends.
@@ -209,6 +211,9 @@ func (i Instance) Validate() error {
 	}
 	if info, err := os.Stat(i.PodManifestPath); i.PodManifestPath != "" && (err != nil || !info.IsDir()) {
 		errs = append(errs, fmt.Errorf("--pod-manifest-path %s is not a directory: make it, or leave the flag out", i.PodManifestPath))
+	}
+	if i.PodMaxPIDs < 0 {
+		errs = append(errs, fmt.Errorf("--pod-max-pids %d: say a number of processes and threads, or 0 for any number", i.PodMaxPIDs))
 	}
 	if i.CgroupDriver != CgroupFS && i.CgroupDriver != CgroupSystemd {
 		errs = append(errs, fmt.Errorf("--cgroup-driver %q: say %s or %s", i.CgroupDriver, CgroupFS, CgroupSystemd))

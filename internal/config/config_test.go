@@ -70,6 +70,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"small cidr":    {func(i *Instance) { i.PodCIDRs = []string{"10.0.0.0/30"} }, "no room"},
 		"same family":   {func(i *Instance) { i.PodCIDRs = []string{"10.0.0.0/16", "10.1.0.0/16"} }, "families"},
 		"node name":     {func(i *Instance) { i.NodeName = "UPPER" }, "--node-name"},
+		"pod pids":      {func(i *Instance) { i.PodMaxPIDs = -1 }, "--pod-max-pids"},
 		"cgroup driver": {func(i *Instance) { i.CgroupDriver = "cgroup" }, "--cgroup-driver"},
 		"one dir":       {func(i *Instance) { i.RunDir = i.DataDir }, "--run-dir"},
 		"cni":           {func(i *Instance) { i.CNIConfDir = "/nowhere" }, "--cni-conf-dir /nowhere"},

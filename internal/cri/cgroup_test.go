@@ -156,6 +156,64 @@ func TestSystemdDriver(t *testing.T) {
 	f.gone(filepath.Dir(scope))
 }
 
+// TestPodCgroup limits what is above sandboxes, and has the kernel enforce it over all containers there. It needs nothing
+// else, and so runs on every kind of machine: with hack/vm.sh -i systemd for the systemd driver as well.
+func TestPodCgroup(t *testing.T) {
+	drivers := []bool{false}
+	if _, err := systemd.Open(); err == nil {
+		drivers = append(drivers, true)
+	}
+	for _, bySystemd := range drivers {
+		t.Run(fmt.Sprintf("systemd=%t", bySystemd), func(t *testing.T) {
+			f := newFixture(t, func(c *Config) { c.SystemdCgroups = bySystemd })
+			parent := "/mayfly-" + f.cfg.InstanceID + "/kubepods/pod1"
+			if bySystemd {
+				parent = "mayfly-" + f.cfg.InstanceID + "-kubepods-pod1.slice"
+			}
+			limits := &runtimev1.LinuxContainerResources{
+				CpuPeriod: 100_000, CpuQuota: 50_000, CpuShares: 512, MemoryLimitInBytes: 48 << 20, Unified: map[string]string{"pids.max": "33"},
+			}
+			for range 2 { // the second time, it is there
+				if err := f.server.LimitCgroup(t.Context(), parent, limits); err != nil {
+					t.Fatal(err)
+				}
+			}
+			pod, config := f.pod("web", func(c *runtimev1.PodSandboxConfig) { c.Linux.CgroupParent = parent })
+			quiet := f.run(pod, config, "quiet")
+			hog := f.run(pod, config, "hog", shell("x=a; while :; do x=$x$x; done"), func(c *runtimev1.ContainerConfig) {
+				c.Linux.Resources = &runtimev1.LinuxContainerResources{OomScoreAdj: 1000}
+			})
+			if s := f.exited(hog); s.GetReason() != "OOMKilled" {
+				t.Errorf("what takes more than the Pod has ended with %s, %d", s.GetReason(), s.GetExitCode())
+			}
+			f.exec(quiet, "true")
+			if err := f.server.LimitCgroup(t.Context(), parent, &runtimev1.LinuxContainerResources{MemoryLimitInBytes: 96 << 20}); err != nil {
+				t.Error(err)
+			}
+			group, err := f.server.cgroups.Group("/" + strings.TrimPrefix(parent, "/"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range [][3]string{
+				{"memory.limit_in_bytes", "memory.max", "100663296"}, {"pids.max", "pids.max", "33"}, {"cpu.shares", "cpu.weight", map[bool]string{true: "20", false: "512"}[f.server.cgroups.Unified()]},
+				{"cpu.cfs_quota_us", "cpu.max", map[bool]string{true: "50000 100000", false: "50000"}[f.server.cgroups.Unified()]},
+			} {
+				if got := inGroup(t, group.Dirs(), file[0], file[1]); got != file[2] {
+					t.Errorf("%s is %q, want %s", file[1], got, file[2])
+				}
+			}
+			if _, err := f.RemovePodSandbox(t.Context(), &runtimev1.RemovePodSandboxRequest{PodSandboxId: pod}); err != nil {
+				t.Error(err)
+			}
+			if bySystemd {
+				f.gone(group.Path())
+			} else if _, err := os.Stat(group.Dirs()[0]); err == nil {
+				t.Errorf("%s is left", group.Dirs()[0])
+			}
+		})
+	}
+}
+
 // gone waits until systemd has removed a cgroup; it does so some time after its last process has gone.
 func (f *fixture) gone(path string) {
 	f.Helper()

@@ -207,6 +207,8 @@ func (d *daemon) assembleClients() (err error) {
 		RootDir:         nodeDir(d.instance),
 		LogDir:          filepath.Join(d.instance.DataDir, "logs"),
 		CgroupRoot:      d.instance.CgroupRoot(),
+		Cgroups:         d.runtime,
+		PodPIDs:         d.instance.PodMaxPIDs,
 		PodCIDR:         d.instance.PodCIDRs[0],
 		ImageGCHigh:     d.instance.ImageGCHigh,
 		ImageGCLow:      d.instance.ImageGCLow,

@@ -181,6 +181,8 @@ func (a *Agent) podNode(ctx context.Context, recorder record.EventRecorder) (*po
 		LogDir:      a.cfg.LogDir,
 		CgroupRoot:  a.cfg.CgroupRoot,
 		Slices:      slices,
+		Cgroups:     a.cfg.Cgroups,
+		PodPIDs:     a.cfg.PodPIDs,
 		HostIPs:     []string{a.address},
 		Capacity:    capacity,
 		Allocatable: capacity,

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mayfly-run/mayfly/internal/node/dns"
+	"github.com/mayfly-run/mayfly/internal/node/pod"
 	"github.com/mayfly-run/mayfly/internal/node/resource"
 )
 
@@ -31,6 +32,11 @@ type Config struct {
 	Address string
 	// CgroupRoot is the cgroup, below each hierarchy's root, under which Pods get theirs.
 	CgroupRoot string
+	// Cgroups limits the cgroups of Pods and of their classes of service, which is no part of the CRI; nil leaves them
+	// without limits.
+	Cgroups pod.Cgroups
+	// PodPIDs is how many tasks a Pod may have; 0 is any number.
+	PodPIDs int64
 	// PodCIDR is told to the runtime and stands in the Node's spec.
 	PodCIDR string
 	// DNS is how Pods find names.

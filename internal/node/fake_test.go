@@ -31,6 +31,7 @@ type fakeRuntime struct {
 	sandboxes  []*runtimev1.PodSandboxStatus
 	containers []*fakeContainer
 	images     map[string]*runtimev1.Image
+	limits     []string // of cgroups
 	calls      []string
 	listeners  []chan *runtimev1.ContainerEventResponse
 	// refuse holds errors by "verb name" (of container or image).
@@ -77,6 +78,21 @@ func (f *fakeRuntime) dial(t *testing.T) *runtime.Client {
 
 func (f *fakeRuntime) call(format string, args ...any) {
 	f.calls = append(f.calls, fmt.Sprintf(format, args...))
+}
+
+// LimitCgroup implements pod.Cgroups.
+func (f *fakeRuntime) LimitCgroup(_ context.Context, name string, r *runtimev1.LinuxContainerResources) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.limits = append(f.limits, fmt.Sprintf("%s cpu %d/%d memory %d", name, r.GetCpuShares(), r.GetCpuQuota(), r.GetMemoryLimitInBytes()))
+	return f.refuse["limit"]
+}
+
+// limited returns the limits that cgroups got so far.
+func (f *fakeRuntime) limited() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.limits)
 }
 
 // log returns the calls so far that change something.

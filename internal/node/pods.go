@@ -31,10 +31,12 @@ type pods struct {
 	mu      sync.Mutex
 	workers map[types.UID]*pod.Worker
 	all     sync.WaitGroup
+
+	unweighed chan struct{}
 }
 
 func newPods(a *Agent) *pods {
-	p := &pods{agent: a, workers: map[types.UID]*pod.Worker{}}
+	p := &pods{agent: a, workers: map[types.UID]*pod.Worker{}, unweighed: make(chan struct{}, 1)}
 	p.statics = newStatics(a.cfg, p)
 	return p
 }
@@ -67,6 +69,7 @@ func (p *pods) run(ctx context.Context, synced func()) error {
 		return err
 	}
 	parts.Go(func() { p.statics.run(ctx) })
+	parts.Go(func() { p.keepWeighed(ctx) })
 	synced()
 	p.agent.runtime.Watch(ctx, func(uid types.UID, n runtime.News) { p.changed(ctx, uid, n) })
 	return nil
@@ -85,6 +88,7 @@ func (p *pods) upsert(ctx context.Context, object *corev1.Pod) {
 		p.statics.observe(object)
 		return
 	}
+	p.weigh()
 	p.mu.Lock()
 	w := p.workers[object.UID]
 	if w == nil {
@@ -111,6 +115,7 @@ func (p *pods) start(ctx context.Context, w *pod.Worker, uid types.UID) {
 		p.mu.Unlock()
 		p.statics.wakeUp()
 		p.freed()
+		p.weigh()
 	})
 }
 

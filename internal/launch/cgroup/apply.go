@@ -178,7 +178,7 @@ func unifiedCPU(c *specs.LinuxCPU, add func(file, value string)) {
 		return
 	}
 	if c.Shares != nil && *c.Shares != 0 {
-		add("cpu.weight", num(weight(*c.Shares)))
+		add("cpu.weight", num(Weight(*c.Shares)))
 	}
 	switch {
 	case c.Quota != nil && *c.Quota != 0:
@@ -198,8 +198,8 @@ func unifiedCPU(c *specs.LinuxCPU, add func(file, value string)) {
 	}
 }
 
-// weight converts v1's shares (2–262144) to v2's weight (1–10000), as Kubernetes does.
-func weight(shares uint64) uint64 {
+// Weight converts v1's shares (2–262144) to v2's weight (1–10000), as Kubernetes does.
+func Weight(shares uint64) uint64 {
 	shares = min(max(shares, 2), 262144)
 	return 1 + (shares-2)*9999/262142
 }

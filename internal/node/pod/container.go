@@ -167,6 +167,9 @@ func (w *Worker) create(ctx context.Context, l launch) (id string, f *failure) {
 	if err := os.MkdirAll(filepath.Join(l.config.GetLogDirectory(), filepath.Dir(config.GetLogPath())), 0o755); err != nil {
 		return "", &failure{reason: reasonCreate, message: fmt.Sprintf("make log directory: %v", err)}
 	}
+	if err := w.fit(ctx, l.pod); err != nil {
+		return "", &failure{reason: reasonCreate, message: err.Error()}
+	}
 	answer, err := w.Runtime.CreateContainer(ctx, &runtimev1.CreateContainerRequest{PodSandboxId: l.sandbox, Config: config, SandboxConfig: l.config})
 	if err != nil {
 		reason := runtime.Reason(err)

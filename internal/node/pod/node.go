@@ -39,6 +39,9 @@ type Node struct {
 	CgroupRoot string
 	// Slices says that systemd makes cgroups, so that a Pod's is named as a slice.
 	Slices bool
+	// Cgroups limits Pods' cgroups, PodPIDs the tasks in each; nil and 0 leave them without limits.
+	Cgroups Cgroups
+	PodPIDs int64
 	// HostIPs are the node's addresses, the first one of the primary family.
 	HostIPs     []string
 	Capacity    corev1.ResourceList

@@ -40,14 +40,17 @@ func (d *decision) resized(c *corev1.Container, latest *runtime.Container) {
 
 // startResize starts the task that changes a container's resources.
 func (w *Worker) startResize(ctx context.Context, r resize) {
-	name, id, key := r.spec.Name, r.container.GetId(), "/resize/"+r.spec.Name
+	pod, name, id, key := w.spec, r.spec.Name, r.container.GetId(), "/resize/"+r.spec.Name
 	if w.isBusy(name) || w.pausedFor(key) > 0 {
 		return
 	}
 	want := resource.Linux(w.spec, r.spec, w.Capacity.Memory().Value())
 	want.OomScoreAdj = 0 // as it was: it cannot be lowered again
 	w.spawnKnown(ctx, name, func(ctx context.Context) bool {
-		_, err := w.Runtime.UpdateContainerResources(ctx, &runtimev1.UpdateContainerResourcesRequest{ContainerId: id, Linux: want})
+		err := w.around(ctx, pod, func() error {
+			_, err := w.Runtime.UpdateContainerResources(ctx, &runtimev1.UpdateContainerResourcesRequest{ContainerId: id, Linux: want})
+			return err
+		})
 		if err == nil {
 			w.running(ctx, name, id, r.container.SandboxID)
 		}
@@ -114,6 +117,9 @@ func (w *Worker) admit() {
 	case w.wanted != wanted: // there is news already, and a wake-up with it
 	case message == "":
 		w.freed = true // it may be less than before
+		if w.confined == nil {
+			w.confined = resource.PodCgroup(w.spec, 0)
+		}
 		w.spec, w.wanted, w.resizePending = wanted, nil, status.Waiting{}
 	case never:
 		w.resizePending = status.Waiting{Reason: corev1.PodReasonInfeasible, Message: message}

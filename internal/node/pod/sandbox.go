@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	helper "k8s.io/component-helpers/resource"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 	labels "k8s.io/kubelet/pkg/types"
 
@@ -54,6 +53,9 @@ func (w *Worker) runSandbox(ctx context.Context, pod *corev1.Pod, attempt uint32
 	}
 	handler, err := w.handler(ctx, pod)
 	if err != nil {
+		return err
+	}
+	if err := w.limitCgroup(ctx, pod, resource.PodCgroup(pod, w.PodPIDs)); err != nil {
 		return err
 	}
 	_, err = w.Runtime.RunPodSandbox(ctx, &runtimev1.RunPodSandboxRequest{Config: config, RuntimeHandler: handler})
@@ -114,23 +116,10 @@ func (w *Worker) sandboxConfig(pod *corev1.Pod, attempt uint32) (*runtimev1.PodS
 			CgroupParent:    resource.CgroupParent(w.CgroupRoot, w.Slices, pod),
 			SecurityContext: security.Sandbox(pod, security.Namespaces(pod, users), nil),
 			Sysctls:         sysctls(pod),
-			Resources:       resource.Pod(helper.PodRequests(pod, helper.PodResourcesOptions{ExcludeOverhead: true}), podLimits(pod)),
-			Overhead:        resource.Pod(pod.Spec.Overhead, pod.Spec.Overhead),
+			Resources:       resource.Sum(pod),
+			Overhead:        resource.Overhead(pod),
 		},
 	}, nil
-}
-
-// podLimits is the sum of the containers' limits, of those resources that all of them limit.
-func podLimits(pod *corev1.Pod) corev1.ResourceList {
-	limits := helper.PodLimits(pod, helper.PodResourcesOptions{ExcludeOverhead: true})
-	for i := range pod.Spec.Containers {
-		for name := range limits {
-			if _, ok := pod.Spec.Containers[i].Resources.Limits[name]; !ok && pod.Spec.Resources == nil {
-				delete(limits, name)
-			}
-		}
-	}
-	return limits
 }
 
 func sandboxLabels(pod *corev1.Pod) map[string]string {

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/mayfly-run/mayfly/internal/node/backoff"
 	"github.com/mayfly-run/mayfly/internal/node/probe"
@@ -47,6 +48,8 @@ type Worker struct {
 	resizeWaits   atomic.Bool // for room, as far as is known
 	freed         bool        // the Pod takes less of the node than before
 	resizeFailed  map[string]string
+	// confined is how the Pod's cgroup is limited; nil as long as nothing has been resized.
+	confined *runtimev1.LinuxContainerResources
 	// hidden holds the IDs of containers that are not to be seen: ephemeral ones whose start is not judged yet, or did
 	// not count because their target had ended.
 	hidden    map[string]bool

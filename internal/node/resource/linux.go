@@ -26,11 +26,6 @@ func Linux(pod *corev1.Pod, c *corev1.Container, capacity int64) *runtimev1.Linu
 	return r
 }
 
-// Pod returns the sum of what the Pod's containers ask, for its sandbox.
-func Pod(requests, limits corev1.ResourceList) *runtimev1.LinuxContainerResources {
-	return of(corev1.ResourceRequirements{Requests: requests, Limits: limits})
-}
-
 func of(r corev1.ResourceRequirements) *runtimev1.LinuxContainerResources {
 	cpu, limited := r.Limits[corev1.ResourceCPU]
 	request, asked := r.Requests[corev1.ResourceCPU]

@@ -36,18 +36,30 @@ func QOS(pod *corev1.Pod) corev1.PodQOSClass {
 // CgroupParent is the cgroup of the Pod below root, as the kubelet lays it out: a path, or the name of a slice, in which
 // each dash leads one level down (systemd.slice(5)).
 func CgroupParent(root string, slice bool, pod *corev1.Pod) string {
-	path := []string{root, "kubepods"}
-	switch QOS(pod) {
-	case corev1.PodQOSBurstable:
-		path = append(path, "burstable")
-	case corev1.PodQOSBestEffort:
-		path = append(path, "besteffort")
-	}
+	uid := string(pod.UID)
 	if slice {
-		path = append(path, "pod"+strings.ReplaceAll(string(pod.UID), "-", "_"))
+		uid = strings.ReplaceAll(uid, "-", "_")
+	}
+	return cgroup(root, slice, append(classPath(QOS(pod)), "pod"+uid)...)
+}
+
+// classPath leads to the cgroup of a class of service.
+func classPath(class corev1.PodQOSClass) []string {
+	switch class {
+	case corev1.PodQOSBurstable:
+		return []string{"kubepods", "burstable"}
+	case corev1.PodQOSBestEffort:
+		return []string{"kubepods", "besteffort"}
+	}
+	return []string{"kubepods"}
+}
+
+func cgroup(root string, slice bool, path ...string) string {
+	path = append([]string{root}, path...)
+	if slice {
 		return strings.TrimPrefix(strings.Join(path, "-"), "/") + ".slice"
 	}
-	return strings.Join(append(path, "pod"+string(pod.UID)), "/")
+	return strings.Join(path, "/")
 }
 
 // OOMScoreAdj says how early the kernel kills a process of the container when memory runs out.
