@@ -37,6 +37,15 @@ func TestVerdictsOfKinds(t *testing.T) {
 			{"POST", "pods", "metadata: {name: made, labels: {a: b, topology.kubernetes.io/zone: mine}}\nspec: {nodeName: zoned, containers: [{name: c, image: i}]}", 201, `"labels":{"a":"b","topology.kubernetes.io/region":"r","topology.kubernetes.io/zone":"z"}`},
 			{"POST", "pods", "metadata: {name: nowhere}\nspec: {nodeName: absent, containers: [{name: c, image: i}]}", 201, ""},
 		},
+		"eviction": {
+			{"POST", "pods", "metadata: {name: evicted}\nspec: {schedulerName: nobody, containers: [{name: c, image: i}]}", 201, ""},
+			{"POST", "pods/evicted/eviction?dryRun=All", "apiVersion: policy/v1beta1\nkind: Eviction\nmetadata: {name: evicted}", 201, ""},
+			{"POST", "pods/evicted/eviction", "apiVersion: policy/v1beta1\nkind: Eviction\nmetadata: {name: evicted}\ndeleteOptions: {dryRun: [All]}", 201, ""},
+			{"POST", "pods/evicted/eviction", "apiVersion: policy/v1beta1\nkind: Eviction\nmetadata: {name: other}", 400, "name in URL does not match name in Eviction object"},
+			{"POST", "pods/evicted/eviction", "apiVersion: apps/v1\nkind: Eviction\nmetadata: {name: evicted}", 400, ""},
+			{"POST", "pods/evicted/eviction", "apiVersion: policy/v1beta1\nkind: Eviction\nmetadata: {name: evicted}", 201, ""},
+			{"GET", "pods/evicted", "", 404, ""},
+		},
 		"default priority": {
 			{"POST", "/apis/scheduling.k8s.io/v1/priorityclasses", "metadata: {name: first}\nvalue: 1\nglobalDefault: true", 201, `"generation":1`},
 			{"POST", "/apis/scheduling.k8s.io/v1/priorityclasses", "metadata: {name: second}\nvalue: 2\nglobalDefault: true", 403, "PriorityClass first is already marked as default. Only one default can exist"},

@@ -62,7 +62,7 @@ func New() (*runtime.Scheme, error) {
 		return nil, err
 	}
 	s.AddKnownTypeWithName(api.EphemeralContainersKind(), &api.EphemeralContainers{})
-	for _, add := range []func(*runtime.Scheme) error{addEphemeralContainers, addOptions, addFieldLabels} {
+	for _, add := range []func(*runtime.Scheme) error{addEphemeralContainers, addOldEviction, addOptions, addFieldLabels} {
 		if err := add(s); err != nil {
 			return nil, err
 		}
