@@ -90,7 +90,7 @@ func TestKindRules(t *testing.T) {
 		"deployment labels":      {deployment, `{` + meta + `,"spec":{` + strings.Replace(template, `"labels":{"a":"b"}`, `"labels":{}`, 1) + `}}`, "spec.template.metadata.labels"},
 		"deployment strategy":    {deployment, `{` + meta + `,"spec":{"strategy":{"type":"Recreate","rollingUpdate":{}},` + template + `}}`, "spec.strategy.rollingUpdate"},
 		"deployment standstill":  {deployment, `{` + meta + `,"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":0}},` + template + `}}`, "spec.strategy.rollingUpdate.maxUnavailable"},
-		"deployment unselecting": {deployment, `{` + meta + `,"spec":{` + strings.Replace(template, `"selector":{"matchLabels":{"a":"b"}},`, "", 1) + `}}`, "spec.selector"},
+		"deployment unselecting": {deployment, `{` + meta + `,"spec":{` + strings.Replace(template, `"selector":{"matchLabels":{"a":"b"}},`, "", 1) + `}}`, "spec.selector,spec.template.metadata.labels"},
 		"deployment padded":      {deployment, `{` + meta + `,"spec":{` + strings.Replace(template, `"image":"i"`, `"image":" i"`, 1) + `}}`, ""},
 		"template labels":        {deployment, `{` + meta + `,"spec":{` + strings.Replace(template, `"labels":{"a":"b"}`, `"labels":{"a":"b","-":"x"},"annotations":{"-":"x"}`, 1) + `}}`, "spec.template.annotations,spec.template.labels"},
 		"template seccomp":       {deployment, `{` + meta + `,"spec":{` + strings.Replace(strings.Replace(template, `"labels":{"a":"b"}},`, `"labels":{"a":"b"},"annotations":{"seccomp.security.alpha.kubernetes.io/pod":"unconfined"}},`, 1), `"containers"`, `"securityContext":{"seccompProfile":{"type":"RuntimeDefault"}},"containers"`, 1) + `}}`, "spec.template.spec.securityContext.seccompProfile.type"},

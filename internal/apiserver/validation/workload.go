@@ -108,7 +108,7 @@ func selectedTemplate(p *field.Path, selector *metav1.LabelSelector, t, old *cor
 	switch {
 	case err != nil:
 		return append(errs, field.Invalid(at, selector, "invalid label selector"))
-	case !s.Empty() && !s.Matches(labels.Set(t.Labels)) && selector != nil:
+	case !s.Empty() && !s.Matches(labels.Set(t.Labels)): // as none at all does
 		errs = append(errs, field.Invalid(p.Child("template", "metadata", "labels"), t.Labels, "`selector` does not match template `labels`"))
 	}
 	errs = append(errs, podTemplate(p.Child("template"), t, old)...)
