@@ -144,6 +144,11 @@ func TestVerdictsOfKinds(t *testing.T) {
 			{"POST", policiesPath, vapOf("validations: [{expression: 'params.x'}]"), 422, "spec.validations[0].expression"},
 			{"POST", policiesPath, vapOf("variables: [{name: v, expression: 'true'}], validations: [{expression: 'variables.v'}], auditAnnotations: [{key: k, valueExpression: '\"a\"'}]"), 201, ""},
 			{"PATCH", policiesPath + "/p/status", "status: {conditions: [{type: a}]}", 422, "status.conditions[0].status"},
+			{"PATCH", policiesPath + "/p/status", "metadata: {labels: {a: b}, finalizers: [example.com/f]}\nstatus: {observedGeneration: 1}", 200, `"name":"p","uid"`},
+			{"GET", policiesPath + "/p", "", 200, `"status":{"observedGeneration":1}`},
+			{"POST", "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies", "metadata: {name: p}\nspec: {matchConstraints: " + never + ", mutations: [{patchType: JSONPatch, jsonPatch: {expression: '[]'}}]}", 422, "spec.reinvocationPolicy: Required value"},
+			{"DELETE", policiesPath + "/p", "", 200, ""},
+			{"GET", policiesPath + "/p", "", 404, ""},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

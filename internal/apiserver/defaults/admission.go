@@ -47,7 +47,6 @@ func SetValidatingAdmissionPolicyBinding(b *admissionregistrationv1.ValidatingAd
 // SetMutatingAdmissionPolicy fills in what a policy leaves open.
 func SetMutatingAdmissionPolicy(p *admissionregistrationv1.MutatingAdmissionPolicy) {
 	failurePolicy(&p.Spec.FailurePolicy)
-	fill(&p.Spec.ReinvocationPolicy, admissionregistrationv1.NeverReinvocationPolicy)
 	matchResources(p.Spec.MatchConstraints)
 }
 

@@ -4,6 +4,7 @@ package policy
 
 import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -72,8 +73,12 @@ func validatingPolicy() registry.Kind[admissionregistrationv1.ValidatingAdmissio
 				p.Status = old.Status
 			}
 		},
-		KeepSpec: func(p, old *kind) { p.Spec = old.Spec },
-		Spec:     func(p *kind) any { return p.Spec },
+		KeepSpec: func(p, old *kind) {
+			p.Spec = old.Spec
+			metav1.ResetObjectMetaForStatus(&p.ObjectMeta, &old.ObjectMeta)
+		},
+		Kept: []string{"metadata"},
+		Spec: func(p *kind) any { return p.Spec },
 	}
 }
 
