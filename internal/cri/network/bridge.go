@@ -251,6 +251,11 @@ func (b *bridge) configure(in *interior, host netlink.Link, rec *record) error {
 	if err != nil {
 		return fmt.Errorf("find %s: %w", podLink, err)
 	}
+	coming, err := in.expect(rec.IPs)
+	if err != nil {
+		return err
+	}
+	defer coming.Close()
 	for i, ip := range rec.IPs {
 		if err := in.AddrAdd(link, address(ip, b.prefixes[i].Bits())); err != nil {
 			return fmt.Errorf("add address %s: %w", ip, err)
@@ -263,6 +268,9 @@ func (b *bridge) configure(in *interior, host netlink.Link, rec *record) error {
 		return fmt.Errorf("bring %s up: %w", podLink, err)
 	}
 	if err := settle(host.Attrs().Index, b.index); err != nil {
+		return err
+	}
+	if err := coming.await(); err != nil {
 		return err
 	}
 	for _, prefix := range b.prefixes {
