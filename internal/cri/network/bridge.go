@@ -267,7 +267,7 @@ func (b *bridge) configure(in *interior, host netlink.Link, rec *record) error {
 	if err := in.LinkSetUp(link); err != nil {
 		return fmt.Errorf("bring %s up: %w", podLink, err)
 	}
-	if err := settle(host.Attrs().Index, b.index); err != nil {
+	if err := errors.Join(settle(netlink.LinkByIndex, host.Attrs().Index, b.index), settle(in.LinkByIndex, link.Attrs().Index)); err != nil {
 		return err
 	}
 	if err := coming.await(); err != nil {
@@ -298,11 +298,11 @@ func (b *bridge) quieten(in *interior, link netlink.Link) error {
 
 // settle has interfaces carry packets from now on, the host's end before the bridge, whose first port it may be. They got
 // their carrier when the Pod's end came up, but the kernel would act on that later (its link watch) and drop the Pod's
-// first packets: a second for a TCP connection, until its SYN is sent again. Since Linux 6.8, asking for an interface
-// makes it act at once.
-func settle(indexes ...int) error {
+// first packets, and multicast to it: a second for a TCP connection, until its SYN is sent again. Since Linux 6.8, asking
+// for an interface makes it act at once.
+func settle(ask func(index int) (netlink.Link, error), indexes ...int) error {
 	for _, index := range indexes {
-		if _, err := netlink.LinkByIndex(index); err != nil {
+		if _, err := ask(index); err != nil {
 			return fmt.Errorf("find interface %d: %w", index, err)
 		}
 	}
