@@ -42,6 +42,9 @@ func commands() map[string]command {
 		"as-nobody":    asNobody,
 		"small-disk":   smallDisk,
 		"notified":     notified,
+		"neighbours":   neighbours,
+		"heard":        heard,
+		"etcd":         etcd,
 
 		"certificate-request": certificateRequest,
 	}

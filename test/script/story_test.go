@@ -24,9 +24,10 @@ type story struct {
 	archives image.Archives
 	instance *harness.Instance
 	// others are further instances, by name.
-	others   map[string]*harness.Instance
-	registry *httptest.Server
-	notify   *net.UnixConn
+	others    map[string]*harness.Instance
+	registry  *httptest.Server
+	neighbour *neighbour
+	notify    *net.UnixConn
 }
 
 func newStory(tools harness.Tools, archives image.Archives) (*story, error) {
