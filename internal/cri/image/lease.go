@@ -43,7 +43,7 @@ func (s *Store) protect(ctx context.Context, pulled string) (_ context.Context, 
 		if err != nil {
 			slog.WarnContext(ctx, "what a pull has fetched is not kept, or not given up", "image", pulled, "err", err)
 		}
-		if err := s.leases.Delete(ctx, lease); err != nil {
+		if err := s.ballast.without(func() error { return s.leases.Delete(ctx, lease) }); err != nil {
 			slog.WarnContext(ctx, "delete image lease", "lease", lease.ID, "err", err)
 			s.stuckMu.Lock()
 			s.stuck = append(s.stuck, lease)

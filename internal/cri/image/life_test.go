@@ -3,7 +3,9 @@ package image
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -243,6 +245,42 @@ func TestBomb(t *testing.T) {
 	assertEmpty(t, s)
 	load(t, s, small(t, "x"), "small")
 }
+
+// TestByteBomb has one that fills the disk, to its last byte, before anybody looks at it.
+func TestByteBomb(t *testing.T) {
+	h := newHub(t)
+	h.push(t, "bomb:v1", build(t, v1.Config{}, layer(t, file{name: "zeros", body: strings.Repeat("\x00", 96<<20)})))
+	for _, size := range []string{"8m", "64m"} {
+		s := smallDisk(t, size)
+		if _, err := s.Pull(t.Context(), h.ref("bomb:v1"), Credentials{}, nil); !errdefs.IsResourceExhausted(err) {
+			t.Errorf("disk of %s: error %v", size, err)
+		}
+		assertEmpty(t, s)
+		load(t, s, small(t, "x"), "small")
+	}
+}
+
+// TestRemoveFromAFullDisk: what is there can go, for otherwise nothing ever could.
+func TestRemoveFromAFullDisk(t *testing.T) {
+	s := smallDisk(t, "20m")
+	load(t, s, small(t, "x"), "small")
+	all, err := os.Create(filepath.Join(s.config.RootDir, "all"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer all.Close()
+	if _, err := io.Copy(all, zeros{}); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("fill the disk: %v", err)
+	}
+	if _, err := s.Remove(t.Context(), "small"); err != nil {
+		t.Error(err)
+	}
+	assertEmpty(t, s)
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 // TestNothingIsPulledOntoAFullDisk leaves the last of the disk to others.
 func TestNothingIsPulledOntoAFullDisk(t *testing.T) {

@@ -108,7 +108,7 @@ func (s *Store) hide(ctx context.Context, e *entry) error {
 	s.index.mu.RLock()
 	names := e.sortedNames()
 	s.index.mu.RUnlock()
-	err := s.db.Update(func(tx *bolt.Tx) error {
+	err := s.update(func(tx *bolt.Tx) error {
 		ctx := boltutil.WithTransaction(ctx, tx)
 		marked := images.Image{Name: e.id, Target: e.target, Labels: map[string]string{removedLabel: "true"}}
 		errs := []error{s.write(ctx, marked)}
@@ -137,6 +137,11 @@ func (s *Store) hide(ctx context.Context, e *entry) error {
 	return s.erase(ctx, e)
 }
 
+// update changes the database even when the disk is full.
+func (s *Store) update(change func(tx *bolt.Tx) error) error {
+	return s.ballast.without(func() error { return s.db.Update(change) })
+}
+
 // erase gives up a hidden image that no container uses.
 func (s *Store) erase(ctx context.Context, e *entry) error {
 	s.index.mu.Lock()
@@ -155,7 +160,7 @@ func (s *Store) erase(ctx context.Context, e *entry) error {
 
 // deleteMarked deletes an image's last record unless a pull has taken the mark of removal from it meanwhile.
 func (s *Store) deleteMarked(ctx context.Context, id string) (gone bool, _ error) {
-	err := s.db.Update(func(tx *bolt.Tx) error {
+	err := s.update(func(tx *bolt.Tx) error {
 		ctx := boltutil.WithTransaction(ctx, tx)
 		img, err := s.images.Get(ctx, id)
 		if errdefs.IsNotFound(err) {

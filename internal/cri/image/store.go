@@ -76,6 +76,7 @@ type Store struct {
 	// stuck are leases of finished work that could not be deleted.
 	stuckMu sync.Mutex
 	stuck   []leases.Lease
+	ballast *ballast
 
 	collect chan struct{}
 	stop    context.CancelFunc
@@ -130,6 +131,7 @@ func (s *Store) open() (err error) {
 	if err := os.Chmod(s.emptyDir(), 0o755); err != nil {
 		return fmt.Errorf("create empty layer: %w", err)
 	}
+	s.openBallast()
 	if s.bolt, err = s.openDatabase(filepath.Join(root, "metadata.db")); err != nil {
 		return err
 	}
@@ -212,8 +214,8 @@ func (s *Store) collectLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.collect:
-			if _, err := s.db.GarbageCollect(ctx); err != nil && ctx.Err() == nil {
-				slog.WarnContext(ctx, "collect unused image content", "err", err)
+			if err := s.Collect(ctx); err != nil && ctx.Err() == nil {
+				slog.WarnContext(ctx, "unused image content stays", "err", err)
 			}
 		}
 	}
@@ -221,10 +223,12 @@ func (s *Store) collectLoop(ctx context.Context) {
 
 // Collect removes all content that no image, pin or transfer refers to, and returns once it is gone.
 func (s *Store) Collect(ctx context.Context) error {
-	if _, err := s.db.GarbageCollect(within(ctx)); err != nil {
-		return fmt.Errorf("collect unused image content: %w", err)
-	}
-	return nil
+	return s.ballast.without(func() error {
+		if _, err := s.db.GarbageCollect(within(ctx)); err != nil {
+			return fmt.Errorf("collect unused image content: %w", err)
+		}
+		return nil
+	})
 }
 
 // Root is where the store is within the runtime's directory.
