@@ -29,7 +29,6 @@ func (p *Plugins) CreateContainer(ctx context.Context, box *sandbox.Sandbox, c *
 	if err != nil {
 		return nil, fmt.Errorf("NRI plugin refuses the container: %w", err)
 	}
-	p.evict(ctx, answer.GetEvict())
 	p.tryUpdates(ctx, answer.GetUpdate())
 	// That a variable was taken away shows in the request, as later plugins see it, but not in the answer.
 	built.Process.Env = slices.DeleteFunc(built.Process.Env, func(pair string) bool { return !named(request.GetContainer().GetEnv(), pair) })
@@ -101,7 +100,6 @@ func (p *Plugins) UpdateContainer(ctx context.Context, c *container.Container, c
 	if err != nil {
 		return nil, fmt.Errorf("NRI plugin refuses the update: %w", err)
 	}
-	p.evict(ctx, answer.GetEvict())
 	updates := answer.GetUpdate() // the last is the container's own, nil when nobody changed it
 	if len(updates) == 0 {
 		return change, nil

@@ -47,20 +47,6 @@ func (p *Plugins) limit(u *api.ContainerUpdate) error {
 	return p.containers.UpdateResources(c, change)
 }
 
-// evict kills containers that have to make room.
-func (p *Plugins) evict(ctx context.Context, list []*api.ContainerEviction) {
-	for _, e := range list {
-		c := p.find(e.GetContainerId())
-		if c == nil {
-			continue
-		}
-		slog.InfoContext(ctx, "container is evicted by an NRI plugin", "container", c.ID, "reason", e.GetReason())
-		if err := p.containers.Stop(ctx, c, 0); err != nil {
-			slog.WarnContext(ctx, "container is not evicted", "container", c.ID, "err", err)
-		}
-	}
-}
-
 // find takes whole IDs alone.
 func (p *Plugins) find(id string) *container.Container {
 	c, err := p.containers.Get(id)
