@@ -10,6 +10,7 @@ package seccomp
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 
 	"github.com/elastic/go-seccomp-bpf/arch"
@@ -43,12 +44,18 @@ type machine struct {
 	table map[string]int
 }
 
-func machines() map[specs.Arch]machine {
+func machines() map[specs.Arch]machine { return machinesOf(runtime.GOARCH) }
+
+func machinesOf(goarch string) map[specs.Arch]machine {
 	of := func(i *arch.Info) machine {
 		return machine{audit: uint32(i.ID), base: uint32(i.SeccompMask), table: i.SyscallNames}
 	}
-	if runtime.GOARCH == "arm64" {
-		return map[specs.Arch]machine{specs.ArchAARCH64: of(arch.AARCH64), specs.ArchARM: of(arch.ARM)}
+	if goarch == "arm64" {
+		m := of(arch.AARCH64)
+		// The library has the kernel's former name of the call by which every program looks at files; profiles have this.
+		m.table = maps.Clone(m.table)
+		m.table["newfstatat"] = m.table["fstatat"]
+		return map[specs.Arch]machine{specs.ArchAARCH64: m, specs.ArchARM: of(arch.ARM)}
 	}
 	return map[specs.Arch]machine{specs.ArchX86_64: of(arch.X86_64), specs.ArchX86: of(arch.I386), specs.ArchX32: of(arch.X32)}
 }

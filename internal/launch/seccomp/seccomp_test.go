@@ -261,3 +261,13 @@ func BenchmarkCompile(b *testing.B) {
 		}
 	}
 }
+
+// TestArm64Names: the default profile names what programs of arm64 call most under the names that its table has.
+func TestArm64Names(t *testing.T) {
+	table := machinesOf("arm64")[specs.ArchAARCH64].table
+	for name, number := range map[string]int{"newfstatat": 79, "statx": 291, "openat": 56, "fstat": 80, "mmap": 222, "clone": 220, "execve": 221} {
+		if got, ok := table[name]; !ok || got != number {
+			t.Errorf("%s is %d, %t, not %d of the kernel's include/uapi/asm-generic/unistd.h", name, got, ok, number)
+		}
+	}
+}
