@@ -144,6 +144,9 @@ func (s *Service) mountDelegated(c *Container, built *specs.Spec) error {
 	if err := thread.Do(func() error { return mountLayers(stack, root) }); err != nil {
 		return err
 	}
+	if err := checkDelegated(root); err != nil {
+		return err
+	}
 	joined, release, err := s.withTarget(c, built)
 	if err != nil {
 		return err
@@ -166,6 +169,18 @@ func (s *Service) mountDelegated(c *Container, built *specs.Spec) error {
 		joined.Linux.Namespaces[i].Path = path
 	}
 	return s.keepSpec(c.ID, joined)
+}
+
+// checkDelegated refuses images in which links stand for the kernel's own directories. Not every OCI runtime stays inside
+// when it fills these: runc before 1.2 puts what belongs into /dev where such a link leads on the host.
+func checkDelegated(root string) error {
+	for _, name := range []string{"dev", "proc", "sys"} {
+		info, err := os.Lstat(filepath.Join(root, name))
+		if err == nil && info.Mode()&os.ModeSymlink != 0 {
+			return fmt.Errorf("the image has a link at /%s, which an OCI runtime might follow out of the container: %w", name, errdefs.ErrInvalidArgument)
+		}
+	}
+	return nil
 }
 
 // delegateExec has the OCI runtime put a process into the container.
