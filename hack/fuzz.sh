@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the module for the given time each.
+# Runs every fuzz target of the module for the given time each. The first time, Go builds all that a target links anew, with
+# instruments: minutes without a word for those that know the Kubernetes API or containerd, which is no hanging target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 time=${1:-20s}
