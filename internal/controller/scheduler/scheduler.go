@@ -1,6 +1,6 @@
 // Package scheduler chooses a node for each Pod that has none, and binds it there.
 //
-// It takes one Pod at a time, at once on the watch's event: which nodes pass every filter (fit.go, interpod.go,
+// It looks at one Pod at a time, at once on the watch's event: which nodes pass every filter (fit.go, interpod.go,
 // spread.go), which of those is best (score.go). A Pod that fits nowhere gets the condition PodScheduled=False and an
 // event that says why, and is tried again when something changes that may help it: a node, or a Pod that goes away.
 package scheduler
@@ -25,6 +25,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/controller/work"
 )
 
+// bindings is how many Pods are bound at once at most.
+const bindings = 16
+
 // Config is what the scheduler needs.
 type Config struct {
 	Client     kubernetes.Interface
@@ -43,6 +46,7 @@ type Scheduler struct {
 	nodes      corelisters.NodeLister
 	namespaces corelisters.NamespaceLister
 	queue      *work.Queue
+	choosing   sync.Mutex
 
 	mu sync.Mutex
 	// assumed are the Pods that were bound and whose binding the cache does not show yet.
@@ -59,7 +63,7 @@ func New(cfg Config) (*Scheduler, error) {
 		nodes: cfg.Nodes.Lister(), namespaces: cfg.Namespaces.Lister(),
 		assumed: map[types.UID]*corev1.Pod{}, waiting: map[string]struct{}{},
 	}
-	s.queue = work.New(work.Config{Name: "scheduler", Do: s.schedule})
+	s.queue = work.New(work.Config{Name: "scheduler", Workers: bindings, Do: s.schedule})
 	if err := podindex.Add(cfg.Pods.Informer()); err != nil {
 		return nil, err
 	}
@@ -78,7 +82,7 @@ func New(cfg Config) (*Scheduler, error) {
 // Run works until ctx ends.
 func (s *Scheduler) Run(ctx context.Context) error { return s.queue.Run(ctx) }
 
-// schedule finds a node for one Pod.
+// schedule finds a node for one Pod, and binds it there.
 func (s *Scheduler) schedule(ctx context.Context, key string) error {
 	namespace, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {
@@ -96,23 +100,36 @@ func (s *Scheduler) schedule(ctx context.Context, key string) error {
 		s.forget(key)
 		return nil
 	}
+	node, verdict, err := s.choose(pod, key)
+	if err != nil {
+		return err
+	}
+	if node == "" {
+		return s.reportUnschedulable(ctx, pod, verdict.message())
+	}
+	return s.bind(ctx, pod, node)
+}
+
+// choose finds a node and assumes the Pod to be there until the cache says so, or the server refuses. One Pod is looked at
+// after the other, so that each sees where those before it go; the server is told of several at once.
+func (s *Scheduler) choose(pod *corev1.Pod, key string) (node string, v *verdict, err error) {
+	s.choosing.Lock()
+	defer s.choosing.Unlock()
 	// Marked before the look around: whatever changes from here on tries the Pod again.
 	s.wait(key)
 	c, err := s.snapshot()
 	if err != nil {
-		return err
+		return "", nil, err
 	}
-	node, verdict := c.place(pod)
-	if node == "" {
-		return s.reportUnschedulable(ctx, pod, verdict.message())
+	if node, v = c.place(pod); node != "" {
+		s.assume(pod, node)
+		s.forget(key)
 	}
-	return s.bind(ctx, pod, key, node)
+	return node, v, nil
 }
 
-// bind assumes the Pod to be on the node until the cache says so, or the server refuses.
-func (s *Scheduler) bind(ctx context.Context, pod *corev1.Pod, key, node string) error {
-	s.assume(pod, node)
-	s.forget(key)
+// bind tells the server where the Pod is to run.
+func (s *Scheduler) bind(ctx context.Context, pod *corev1.Pod, node string) error {
 	binding := &corev1.Binding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},
 		Target:     corev1.ObjectReference{Kind: "Node", Name: node},
