@@ -55,7 +55,7 @@ func newWorld(t *testing.T, objects ...*corev1.Pod) *world {
 		w.told = append(w.told, event.Reason+" "+event.Message)
 		return true, event, nil
 	})
-	w.cfg = Config{NodeName: "n1", RuntimeEndpoint: "fake", RootDir: t.TempDir(), LogDir: t.TempDir(), Address: "192.0.2.9", CgroupRoot: "/mf", Cgroups: w.rt, Version: "v1", ImageGCHigh: defaultGCHigh, ImageGCLow: defaultGCLow}
+	w.cfg = Config{NodeName: "n1", RuntimeEndpoint: "fake", RootDir: t.TempDir(), LogDir: t.TempDir(), Address: "192.0.2.9", CgroupRoot: "/mf", Cgroups: w.rt, Version: "v1", ImageGCHigh: 101, ImageGCLow: defaultGCLow} // however full this machine is
 	for _, p := range objects {
 		w.create(p)
 	}

@@ -67,11 +67,11 @@ func nodeSheet() sheet {
 		column("Roles", "string", "The roles of the node"),
 		ageColumn(),
 		column("Version", "string", info["kubeletVersion"]),
-		wide("Internal-IP", "string", corev1.NodeStatus{}.SwaggerDoc()["addresses"]),
-		wide("External-IP", "string", corev1.NodeStatus{}.SwaggerDoc()["addresses"]),
-		wide("OS-Image", "string", info["osImage"]),
-		wide("Kernel-Version", "string", info["kernelVersion"]),
-		wide("Container-Runtime", "string", info["containerRuntimeVersion"]),
+		wide("Internal-IP", corev1.NodeStatus{}.SwaggerDoc()["addresses"]),
+		wide("External-IP", corev1.NodeStatus{}.SwaggerDoc()["addresses"]),
+		wide("OS-Image", info["osImage"]),
+		wide("Kernel-Version", info["kernelVersion"]),
+		wide("Container-Runtime", info["containerRuntimeVersion"]),
 	)
 }
 
@@ -130,11 +130,11 @@ func eventSheet() sheet {
 		column("Type", "string", doc["type"]),
 		column("Reason", "string", doc["reason"]),
 		column("Object", "string", doc["involvedObject"]),
-		wide("Subobject", "string", corev1.ObjectReference{}.SwaggerDoc()["fieldPath"]),
-		wide("Source", "string", doc["source"]),
+		wide("Subobject", corev1.ObjectReference{}.SwaggerDoc()["fieldPath"]),
+		wide("Source", doc["source"]),
 		column("Message", "string", doc["message"]),
-		wide("First Seen", "string", doc["firstTimestamp"]),
-		wide("Count", "string", doc["count"]),
+		wide("First Seen", doc["firstTimestamp"]),
+		wide("Count", doc["count"]),
 		metav1.TableColumnDefinition{Name: "Name", Type: "string", Format: "name", Priority: 1, Description: metav1.ObjectMeta{}.SwaggerDoc()["name"]},
 	)
 }

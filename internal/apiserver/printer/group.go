@@ -27,9 +27,9 @@ func sheets() []sheet {
 
 func appSheets() []sheet {
 	templates := []metav1.TableColumnDefinition{
-		wide("Containers", "string", "Names of each container in the template."),
-		wide("Images", "string", "Images referenced by each container in the template."),
-		wide("Selector", "string", appsv1.DeploymentSpec{}.SwaggerDoc()["selector"]),
+		wide("Containers", "Names of each container in the template."),
+		wide("Images", "Images referenced by each container in the template."),
+		wide("Selector", appsv1.DeploymentSpec{}.SwaggerDoc()["selector"]),
 	}
 	deployment, set := appsv1.DeploymentStatus{}.SwaggerDoc(), appsv1.ReplicaSetStatus{}.SwaggerDoc()
 	return []sheet{
@@ -116,8 +116,8 @@ func roleSheets() []sheet {
 	columns := func(doc map[string]string, kind string) []metav1.TableColumnDefinition {
 		return []metav1.TableColumnDefinition{
 			nameColumn(), column("Role", "string", doc["roleRef"]), ageColumn(),
-			wide("Users", "string", "Users in the "+kind), wide("Groups", "string", "Groups in the "+kind),
-			wide("ServiceAccounts", "string", "ServiceAccounts in the "+kind),
+			wide("Users", "Users in the "+kind), wide("Groups", "Groups in the "+kind),
+			wide("ServiceAccounts", "ServiceAccounts in the "+kind),
 		}
 	}
 	return []sheet{

@@ -27,10 +27,10 @@ func podSheet() sheet {
 		column("Status", "string", "What the Pod is doing, in the words of its most telling container."),
 		column("Restarts", "string", "How often containers of the Pod were restarted, and how long ago the last time was."),
 		ageColumn(),
-		wide("IP", "string", corev1.PodStatus{}.SwaggerDoc()["podIP"]),
-		wide("Node", "string", corev1.PodSpec{}.SwaggerDoc()["nodeName"]),
-		wide("Nominated Node", "string", corev1.PodStatus{}.SwaggerDoc()["nominatedNodeName"]),
-		wide("Readiness Gates", "string", corev1.PodSpec{}.SwaggerDoc()["readinessGates"]),
+		wide("IP", corev1.PodStatus{}.SwaggerDoc()["podIP"]),
+		wide("Node", corev1.PodSpec{}.SwaggerDoc()["nodeName"]),
+		wide("Nominated Node", corev1.PodStatus{}.SwaggerDoc()["nominatedNodeName"]),
+		wide("Readiness Gates", corev1.PodSpec{}.SwaggerDoc()["readinessGates"]),
 	)
 }
 

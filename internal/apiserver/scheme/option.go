@@ -49,7 +49,7 @@ func (q query) flag(name string, to *bool) error {
 	if !ok {
 		return nil
 	}
-	return runtime.Convert_Slice_string_To_bool((*[]string)(&v), to, nil)
+	return runtime.Convert_Slice_string_To_bool(&v, to, nil)
 }
 
 func (q query) number(name string, to **int64) error {

@@ -125,7 +125,7 @@ func (s *Store) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) 
 	cfg.Transformer = s.transformer(resource)
 	cfg.Transport.ServerList = s.cfg.Servers
 	cfg.Transport.TrustedCAFile, cfg.Transport.CertFile, cfg.Transport.KeyFile = s.cfg.CAFile, s.cfg.CertFile, s.cfg.KeyFile
-	decorator := generic.StorageDecorator(genericregistry.StorageWithCacher())
+	decorator := genericregistry.StorageWithCacher()
 	if s.etcd != nil {
 		decorator = s.decorate
 	}

@@ -139,13 +139,6 @@ func sourceName(p *field.Path, name string) field.ErrorList {
 	return invalid(p, name, apivalidation.NameIsDNSSubdomain(name, true))
 }
 
-func requiredSubdomain(p *field.Path, name string) field.ErrorList {
-	if name == "" {
-		return field.ErrorList{field.Required(p, "")}
-	}
-	return dnsSubdomain(p, name)
-}
-
 // envFields are the fields of a Pod that a variable can hold.
 func envFields() []string {
 	return []string{

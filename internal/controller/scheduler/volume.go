@@ -11,7 +11,7 @@ import (
 func missingVolume(pod *corev1.Pod) string {
 	for i := range pod.Spec.Volumes {
 		v := &pod.Spec.Volumes[i]
-		claim := ""
+		var claim string
 		switch {
 		case v.PersistentVolumeClaim != nil:
 			claim = v.PersistentVolumeClaim.ClaimName

@@ -22,7 +22,7 @@ func (p *Plugins) CreateContainer(ctx context.Context, box *sandbox.Sandbox, c *
 	}
 	var answer *api.CreateContainerResponse
 	request := &api.CreateContainerRequest{Pod: p.pod(box), Container: describe(c, built)}
-	_, err := p.exchange(c.ID, []stage{0}, made, func() (err error) {
+	err := p.exchange(c.ID, []stage{0}, made, func() (err error) {
 		answer, err = p.adaptation.CreateContainer(context.WithoutCancel(ctx), request)
 		return err
 	})
@@ -153,7 +153,7 @@ func (p *Plugins) RemoveContainer(ctx context.Context, c *container.Container) {
 
 func (p *Plugins) stop(ctx context.Context, c *container.Container) {
 	var answer *api.StopContainerResponse
-	_, err := p.exchange(c.ID, []stage{made}, stopped, func() (err error) {
+	err := p.exchange(c.ID, []stage{made}, stopped, func() (err error) {
 		answer, err = p.adaptation.StopContainer(context.WithoutCancel(ctx), &api.StopContainerRequest{Pod: p.podOf(c), Container: p.container(c)})
 		return err
 	})
@@ -162,7 +162,7 @@ func (p *Plugins) stop(ctx context.Context, c *container.Container) {
 }
 
 func (p *Plugins) remove(ctx context.Context, c *container.Container) {
-	_, err := p.exchange(c.ID, []stage{stopped}, 0, func() error {
+	err := p.exchange(c.ID, []stage{stopped}, 0, func() error {
 		return p.adaptation.RemoveContainer(context.WithoutCancel(ctx), &api.RemoveContainerRequest{Pod: p.podOf(c), Container: p.container(c)})
 	})
 	p.warn(ctx, "RemoveContainer", c.ID, err)

@@ -131,8 +131,8 @@ func (p *Plugins) synchronize(ctx context.Context, tell adaptation.SyncCB) error
 	return nil
 }
 
-// exchange sends an event if its turn in the life of what has the ID has come, and reports whether it was sent.
-func (p *Plugins) exchange(id string, from []stage, to stage, send func() error) (bool, error) {
+// exchange sends an event if its turn in the life of what has the ID has come.
+func (p *Plugins) exchange(id string, from []stage, to stage, send func() error) error {
 	p.events.Lock()
 	defer p.events.Unlock()
 	for _, s := range from {
@@ -142,9 +142,9 @@ func (p *Plugins) exchange(id string, from []stage, to stage, send func() error)
 		if p.stages[id] = to; to == 0 {
 			delete(p.stages, id)
 		}
-		return true, send()
+		return send()
 	}
-	return false, nil
+	return nil
 }
 
 // tell sends an event that changes nothing, and that nobody can refuse any more.

@@ -17,7 +17,7 @@ func (p *Plugins) RunPodSandbox(ctx context.Context, box *sandbox.Sandbox) error
 	if p == nil {
 		return nil
 	}
-	_, err := p.exchange(box.ID, []stage{0}, made, func() error {
+	err := p.exchange(box.ID, []stage{0}, made, func() error {
 		return p.adaptation.RunPodSandbox(context.WithoutCancel(ctx), &api.RunPodSandboxRequest{Pod: p.pod(box)})
 	})
 	if err != nil {
@@ -77,14 +77,14 @@ func (p *Plugins) RemovePodSandbox(ctx context.Context, box *sandbox.Sandbox) {
 }
 
 func (p *Plugins) stopPod(ctx context.Context, box *sandbox.Sandbox) {
-	_, err := p.exchange(box.ID, []stage{made}, stopped, func() error {
+	err := p.exchange(box.ID, []stage{made}, stopped, func() error {
 		return p.adaptation.StopPodSandbox(context.WithoutCancel(ctx), &api.StopPodSandboxRequest{Pod: p.pod(box)})
 	})
 	p.warn(ctx, "StopPodSandbox", box.ID, err)
 }
 
 func (p *Plugins) removePod(ctx context.Context, box *sandbox.Sandbox) {
-	_, err := p.exchange(box.ID, []stage{made, stopped}, 0, func() error {
+	err := p.exchange(box.ID, []stage{made, stopped}, 0, func() error {
 		return p.adaptation.RemovePodSandbox(context.WithoutCancel(ctx), &api.RemovePodSandboxRequest{Pod: p.pod(box)})
 	})
 	p.warn(ctx, "RemovePodSandbox", box.ID, err)

@@ -103,7 +103,7 @@ func (s *Service) find(ctx context.Context, sandbox *Sandbox) (*Found, error) {
 		s.checkPause(sandbox, list)
 		return found, nil
 	}
-	s.setPhase(sandbox, state.Stopped)
+	s.markStopped(sandbox)
 	found.Containers, err = monitor.ReadState(s.monitorDir(sandbox.ID))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return found, fmt.Errorf("state of the dead monitor of sandbox %s: %w", sandbox.ID, err)
@@ -121,7 +121,7 @@ func (s *Service) checkPause(sandbox *Sandbox, list []monitor.Status) {
 			return
 		}
 	}
-	s.setPhase(sandbox, state.Stopped)
+	s.markStopped(sandbox)
 }
 
 // dial subscribes before it asks, so that no end falls between the two.

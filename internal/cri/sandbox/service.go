@@ -225,7 +225,7 @@ func (s *Service) handle(sandbox *Sandbox, status monitor.Status) {
 		return
 	}
 	if status.Phase != monitor.Running {
-		s.setPhase(sandbox, state.Stopped)
+		s.markStopped(sandbox)
 		s.observer.Stopped(sandbox)
 	}
 }
@@ -243,7 +243,7 @@ func (s *Service) lost(sandbox *Sandbox, client *monitor.Client) {
 	}
 	client.Close()
 	slog.WarnContext(s.ctx, "monitor died", "sandbox", sandbox.ID)
-	s.setPhase(sandbox, state.Stopped)
+	s.markStopped(sandbox)
 	last, err := monitor.ReadState(s.monitorDir(sandbox.ID))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		slog.WarnContext(s.ctx, "state of dead monitor not read", "sandbox", sandbox.ID, "err", err)
@@ -251,13 +251,13 @@ func (s *Service) lost(sandbox *Sandbox, client *monitor.Client) {
 	s.observer.Lost(s.ctx, sandbox, last)
 }
 
-func (s *Service) setPhase(sandbox *Sandbox, phase state.Phase) {
+func (s *Service) markStopped(sandbox *Sandbox) {
 	sandbox.mu.Lock()
 	defer sandbox.mu.Unlock()
-	if sandbox.removed || sandbox.record.Phase == phase {
+	if sandbox.removed || sandbox.record.Phase == state.Stopped {
 		return
 	}
-	sandbox.record.Phase = phase
+	sandbox.record.Phase = state.Stopped
 	if err := s.store.Save(sandbox.ID, &sandbox.record); err != nil {
 		slog.ErrorContext(s.ctx, "sandbox state not kept", "sandbox", sandbox.ID, "err", err)
 	}

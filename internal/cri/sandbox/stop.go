@@ -7,8 +7,6 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/mayfly-run/mayfly/internal/cri/state"
 )
 
 // Stop gives back what a sandbox holds of the machine: its monitor, namespaces and network. Its containers have been
@@ -19,7 +17,7 @@ func (s *Service) Stop(ctx context.Context, sandbox *Sandbox) error {
 	if err := s.dismantle(ctx, sandbox); err != nil {
 		return fmt.Errorf("stop sandbox %s: %w", sandbox.ID, err)
 	}
-	s.setPhase(sandbox, state.Stopped)
+	s.markStopped(sandbox)
 	return nil
 }
 

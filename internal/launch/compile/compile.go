@@ -135,7 +135,7 @@ func (c *compiler) container(spec *specs.Spec, opt Options) error {
 	}
 	c.enterUsers()
 	for i, m := range spec.Mounts {
-		if err := c.mount(m, sources[i], opt); err != nil {
+		if err := c.mount(m, sources[i]); err != nil {
 			return fmt.Errorf("mount %s: %w", m.Destination, err)
 		}
 	}

@@ -104,7 +104,7 @@ func (c *compiler) moveMount(tree, at launch.Arg, note string) {
 }
 
 // mount mounts one entry of the configuration inside the root.
-func (c *compiler) mount(m specs.Mount, s source, opt Options) error {
+func (c *compiler) mount(m specs.Mount, s source) error {
 	o := parse(m)
 	note := fmt.Sprintf("mount %s on %s", m.Type, m.Destination)
 	if o.bind {

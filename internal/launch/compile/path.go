@@ -16,8 +16,8 @@ const (
 )
 
 // how keeps struct open_how.
-func (c *compiler) how(flags, mode, resolve int) launch.Arg {
-	return c.Words(launch.Int(flags|unix.O_CLOEXEC), launch.Int(mode), launch.Int(resolve))
+func (c *compiler) how(flags, resolve int) launch.Arg {
+	return c.Words(launch.Int(flags|unix.O_CLOEXEC), launch.Int(0), launch.Int(resolve))
 }
 
 const sizeofHow = 24
@@ -40,7 +40,7 @@ func (c *compiler) ensureDirBy(p string, resolve int, note string) launch.Arg {
 		return c.openFresh(dir, p, unix.O_DIRECTORY, note)
 	}
 	slot := c.NewSlot()
-	how := c.how(unix.O_PATH|unix.O_DIRECTORY, 0, resolve)
+	how := c.how(unix.O_PATH|unix.O_DIRECTORY, resolve)
 	if p == "/" {
 		c.KeepIn(slot, unix.SYS_OPENAT2, note, c.openArgs(p, how)...)
 		return slot
@@ -88,7 +88,7 @@ func (c *compiler) ensureFile(p, note string) launch.Arg {
 		return c.openFresh(dir, p, 0, note)
 	}
 	slot := c.NewSlot()
-	how := c.how(unix.O_PATH, 0, inRoot)
+	how := c.how(unix.O_PATH, inRoot)
 	c.ElseKeep(slot, func() {
 		parent := c.ensureDir(path.Dir(p), note)
 		c.May(unix.SYS_UNLINKAT, note, parent, c.Text(path.Base(p)), launch.Int(0))
@@ -103,7 +103,7 @@ func (c *compiler) ensureFile(p, note string) launch.Arg {
 // they are wanted and not looked for first.
 func (c *compiler) startFresh(p, note string) {
 	p = path.Clean("/" + p)
-	c.fresh[p] = c.Keep(unix.SYS_OPENAT2, note, c.openArgs(p, c.how(unix.O_PATH|unix.O_DIRECTORY, 0, inRoot))...)
+	c.fresh[p] = c.Keep(unix.SYS_OPENAT2, note, c.openArgs(p, c.how(unix.O_PATH|unix.O_DIRECTORY, inRoot))...)
 }
 
 // cover notes that something is mounted on a path: what was fresh there is out of sight.

@@ -100,7 +100,7 @@ func (c *compiler) rlimits(list []specs.POSIXRlimit) error {
 // that leaked, no link of procfs leads out.
 func (c *compiler) enterCwd(dir string) {
 	note := "enter working directory " + dir
-	at := c.Keep(unix.SYS_OPENAT2, note, c.openArgs(dir, c.how(unix.O_PATH|unix.O_DIRECTORY, 0, inRoot))...)
+	at := c.Keep(unix.SYS_OPENAT2, note, c.openArgs(dir, c.how(unix.O_PATH|unix.O_DIRECTORY, inRoot))...)
 	c.Must(unix.SYS_FCHDIR, note, at)
 	buf := c.Space(unix.PathMax)
 	c.Must(unix.SYS_GETCWD, note, buf, launch.Int(unix.PathMax))

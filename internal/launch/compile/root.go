@@ -133,7 +133,7 @@ func (c *compiler) sealRoot(spec *specs.Spec) error {
 // hidePaths covers paths with nothing, or makes them read-only. Those that do not exist need neither;
 // one that cannot be looked at for another reason, behind a symbolic link say, fails the start.
 func (c *compiler) hidePaths(l *specs.Linux) {
-	how := c.how(unix.O_PATH, 0, noSymlinks)
+	how := c.how(unix.O_PATH, noSymlinks)
 	for _, p := range l.ReadonlyPaths {
 		note := "make " + p + " read-only"
 		c.IfFound(func(at launch.Arg) {

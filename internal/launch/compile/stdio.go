@@ -40,7 +40,7 @@ const (
 // terminal allocates a terminal from the container's own devpts and sends its master up.
 func (c *compiler) terminal(p *specs.Process, console bool) {
 	const note = "allocate terminal"
-	how := c.how(unix.O_RDWR|unix.O_NOCTTY, 0, noSymlinks)
+	how := c.how(unix.O_RDWR|unix.O_NOCTTY, noSymlinks)
 	master := c.Keep(unix.SYS_OPENAT2, note, c.openArgs("/dev/pts/ptmx", how)...)
 	stat := c.Space(sizeofFS)
 	c.Must(unix.SYS_FSTATFS, note, master, stat)

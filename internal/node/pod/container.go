@@ -111,7 +111,7 @@ func (w *Worker) launch(ctx context.Context, l launch) *failure {
 	if l.stale != nil && l.ephemeral == nil {
 		w.removeContainer(ctx, l.stale)
 	}
-	id := ""
+	var id string
 	if l.stale != nil && l.ephemeral != nil {
 		id = l.stale.GetId()
 	} else {

@@ -2,6 +2,7 @@ package pod
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -79,7 +80,7 @@ func (b *Binding) assign(ctx context.Context, binding *corev1.Binding, dryRun bo
 		return pod, place(pod, binding)
 	}), dryRun, nil)
 	err = storeerr.InterpretUpdateError(storeerr.InterpretGetError(err, Resource(), binding.Name), Resource(), binding.Name)
-	if _, ok := err.(*apierrors.StatusError); err != nil && !ok {
+	if status := (*apierrors.StatusError)(nil); err != nil && !errors.As(err, &status) {
 		return apierrors.NewConflict(corev1.Resource("pods/binding"), binding.Name, err)
 	}
 	return err

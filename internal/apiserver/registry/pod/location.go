@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
 )
@@ -96,5 +95,3 @@ func containerNames(pod *corev1.Pod) []string {
 	}
 	return names
 }
-
-func namespace(ctx context.Context) string { return genericapirequest.NamespaceValue(ctx) }
