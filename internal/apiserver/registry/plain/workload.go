@@ -4,7 +4,9 @@ import (
 	"context"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"strconv"
 
@@ -59,10 +61,7 @@ func deployment() registry.Kind[appsv1.Deployment, appsv1.DeploymentList, *appsv
 			if old == nil {
 				return validation.WorkloadWarnings(d.Name, &d.Spec.Template)
 			}
-			if d.Generation == old.Generation {
-				return nil
-			}
-			return validation.TemplateWarnings(&d.Spec.Template)
+			return changeWarnings(&d.ObjectMeta, &old.ObjectMeta, &d.Spec.Template)
 		},
 	}
 }
@@ -88,10 +87,7 @@ func replicaSet() registry.Kind[appsv1.ReplicaSet, appsv1.ReplicaSetList, *appsv
 			if old == nil {
 				return validation.WorkloadWarnings(r.Name, &r.Spec.Template)
 			}
-			if r.Generation == old.Generation {
-				return nil
-			}
-			return validation.TemplateWarnings(&r.Spec.Template)
+			return changeWarnings(&r.ObjectMeta, &old.ObjectMeta, &r.Spec.Template)
 		},
 		Fields: func(r *appsv1.ReplicaSet) fields.Set {
 			return fields.Set{"status.replicas": strconv.Itoa(int(r.Status.Replicas))}
@@ -118,4 +114,12 @@ func podDisruptionBudget() registry.Kind[policyv1.PodDisruptionBudget, policyv1.
 		KeepSpec: func(p, old *policyv1.PodDisruptionBudget) { p.Spec = old.Spec },
 		Spec:     func(p *policyv1.PodDisruptionBudget) any { return p.Spec },
 	}
+}
+
+// changeWarnings warns of a template again whenever an update of its workload counts for the generation.
+func changeWarnings(meta, old *metav1.ObjectMeta, template *corev1.PodTemplateSpec) []string {
+	if meta.Generation == old.Generation {
+		return nil
+	}
+	return validation.TemplateWarnings(template)
 }
