@@ -19,7 +19,7 @@ const (
 
 // NewBuilder starts a program that joins nothing.
 func NewBuilder() *Builder {
-	return &Builder{p: Program{Spawn: Spawn{Cgroup: -1}, Slots: 1}, texts: map[string]uint32{}}
+	return &Builder{p: Program{Spawn: Spawn{Cgroup: -1, PIDs: -1}, Slots: 1}, texts: map[string]uint32{}}
 }
 
 // Program gives what was built; the builder must not be used after.

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	version = 4
+	version = 5
 	// namespaces are the clone flags that a program may set.
 	namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC |
 		unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUSER
@@ -27,6 +27,7 @@ func (p *Program) MarshalBinary() ([]byte, error) {
 	w.U8(version)
 	w.U64(p.Spawn.Flags)
 	w.I64(int64(p.Spawn.Cgroup))
+	w.I64(int64(p.Spawn.PIDs))
 	w.U32(uint32(p.Files))
 	w.U32(uint32(p.Slots))
 	w.Bytes(p.Data)
@@ -67,6 +68,7 @@ func (p *Program) UnmarshalBinary(b []byte) error {
 	*p = Program{}
 	p.Spawn.Flags = r.U64()
 	p.Spawn.Cgroup = int(r.I64())
+	p.Spawn.PIDs = int(r.I64())
 	p.Files = int(r.U32())
 	p.Slots = int(r.U32())
 	p.Data = append([]byte(nil), r.Bytes(MaxData)...)
@@ -110,7 +112,9 @@ func (p *Program) Validate() error {
 		return fmt.Errorf("%w: %d slots", ErrProgram, p.Slots)
 	case len(p.Data) > MaxData || len(p.Calls) > MaxCalls:
 		return fmt.Errorf("%w: too large", ErrProgram)
-	case !p.validFile(p.Spawn.Cgroup):
+	case p.Spawn.PIDs >= 0 && p.Spawn.Flags&unix.CLONE_NEWPID != 0:
+		return fmt.Errorf("%w: a PID namespace joined and another made", ErrProgram)
+	case !p.validFile(p.Spawn.Cgroup) || !p.validFile(p.Spawn.PIDs):
 		return fmt.Errorf("%w: no such file to spawn with", ErrProgram)
 	}
 	for _, r := range p.Relocs {

@@ -33,6 +33,9 @@ func (p *Program) String() string {
 	if p.Spawn.Cgroup >= 0 {
 		fmt.Fprintf(&b, " cgroup=%s", fileName(uint64(p.Spawn.Cgroup)))
 	}
+	if p.Spawn.PIDs >= 0 {
+		fmt.Fprintf(&b, " pids=%s", fileName(uint64(p.Spawn.PIDs)))
+	}
 	fmt.Fprintf(&b, " files=%d data=%d\n", p.Files, len(p.Data))
 	for i := range p.Calls {
 		p.printCall(&b, i)

@@ -4,9 +4,9 @@
 // refer to, and a number of descriptors that travel beside it. It is made by
 // package compile from an OCI runtime configuration, printed by String, carried
 // over a socket by MarshalBinary and run by Run in a child made with
-// clone3(CLONE_VM|CLONE_VFORK). What enters a PID namespace that others live in is
-// forked (OpFork) once it has left the host, since who may trace it there must reach
-// nothing but the container. Whoever runs a program knows nothing about
+// clone3(CLONE_VM|CLONE_VFORK). What enters a PID namespace that others live in is born
+// there (Spawn.PIDs). Where one of them may trace, it is forked (OpFork) once it has left
+// the host instead, since who traces it must reach nothing but the container. Whoever runs a program knows nothing about
 // containers; whatever a container needs is in the program, where a test can
 // compare it and a person can read it.
 package launch
@@ -53,6 +53,9 @@ type Spawn struct {
 	Flags uint64
 	// Cgroup is the file of a cgroup v2 directory to be born into; -1 for none.
 	Cgroup int
+	// PIDs is the file of a PID namespace to be born into; -1 for none. Until its execve the child has the monitor's
+	// memory and the host's root, so nobody in there may have CAP_SYS_PTRACE on the host.
+	PIDs int
 }
 
 // Reloc asks that Data[At:At+8] holds the address of Data[Target].

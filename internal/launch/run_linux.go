@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"errors"
 	"syscall"
 	"unsafe"
@@ -68,6 +69,7 @@ type flatCall struct {
 type Runner struct {
 	memory  memory
 	private bool // what a fork need not see has been marked
+	born    birthplace
 }
 
 // Free gives back the memory that a Runner keeps between runs.
@@ -80,7 +82,8 @@ func (r *Runner) Free() { r.memory.free() }
 // the child, also after a *Failure, whose pid is given then if there was a child.
 //
 // The process should have PR_SET_DUMPABLE 0: its memory is the child's for a while. That
-// keeps everyone out but those with CAP_SYS_PTRACE who see the child: nobody before OpFork.
+// keeps everyone out but those with CAP_SYS_PTRACE who see the child: nobody before OpFork, and
+// none of those who live in Spawn.PIDs.
 func (r *Runner) Run(p *Program, files []int) (pid, pidfd int, err error) {
 	if err := p.Validate(); err != nil {
 		return 0, -1, err
@@ -104,7 +107,7 @@ func (r *Runner) Run(p *Program, files []int) (pid, pidfd int, err error) {
 		args.flags |= unix.CLONE_INTO_CGROUP
 		args.cgroup = uint64(files[p.Spawn.Cgroup])
 	}
-	n, errno := vfork(&args, m.job)
+	n, errno := r.bear(p, files, &args)
 	if errno != 0 {
 		return 0, -1, &Failure{Call: -1, Errno: errno}
 	}
@@ -119,6 +122,18 @@ func (r *Runner) Run(p *Program, files []int) (pid, pidfd int, err error) {
 		return pid, -1, &Failure{Call: int(report.failed) - 1, Errno: syscall.Errno(report.errno)}
 	}
 	return pid, pidfd, nil
+}
+
+// bear makes the child, in the PID namespace that the program names.
+func (r *Runner) bear(p *Program, files []int, args *cloneArgs) (int, syscall.Errno) {
+	if err := r.born.choose(p.Spawn.PIDs, files); err != nil {
+		var errno syscall.Errno
+		errors.As(err, &errno)
+		return 0, cmp.Or(errno, syscall.EINVAL)
+	}
+	pid, errno := vfork(args, r.memory.job)
+	_ = r.born.choose(-1, nil) // the next launch chooses again, and tells if it cannot
+	return pid, errno
 }
 
 // succeed buries the child that made another one, and gives the other's pidfd: -1 when that has ended and was reaped.

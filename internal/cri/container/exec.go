@@ -37,8 +37,13 @@ func (s *Service) Exec(ctx context.Context, c *Container, command []string, stre
 	if err != nil {
 		return nil, err
 	}
+	traced, launched, err := s.beforeLaunch(c, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer launched()
 	program, files, err := compile.Exec(&process, compile.ExecOptions{
-		CgroupDirs: group.Dirs(), Seccomp: built.Linux.Seccomp, Filters: &s.filters,
+		CgroupDirs: group.Dirs(), Seccomp: built.Linux.Seccomp, Filters: &s.filters, Traced: traced,
 		UIDMappings: built.Linux.UIDMappings, GIDMappings: built.Linux.GIDMappings,
 	})
 	defer closeAll(files)

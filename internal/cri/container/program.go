@@ -21,7 +21,7 @@ func (s *Service) Program(c *Container) (string, error) {
 	var program *launch.Program
 	var files []*os.File
 	if c.snapshot().Handler == "" {
-		program, files, err = s.compile(c, built, group)
+		program, files, err = s.compile(c, built, group, s.traced(c))
 	} else if runtime, notThere := s.runtime(c); notThere != nil {
 		err = notThere
 	} else {

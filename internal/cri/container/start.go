@@ -94,9 +94,14 @@ func (s *Service) launch(ctx context.Context, c *Container, client *monitor.Clie
 	if record.Handler != "" {
 		return s.delegate(ctx, c, built, group, client)
 	}
+	traced, launched, err := s.beforeLaunch(c, built)
+	if err != nil {
+		return monitor.Status{}, err
+	}
+	defer launched()
 	limited := make(chan error, 1)
 	go func() { limited <- group.Apply(built.Linux.Resources) }()
-	program, files, err := s.compile(c, built, group)
+	program, files, err := s.compile(c, built, group, traced)
 	defer closeAll(files)
 	if limitErr := <-limited; limitErr != nil {
 		err = errors.Join(fmt.Errorf("limit cgroup %s: %w", record.Cgroup, limitErr), err)
@@ -128,7 +133,7 @@ func (s *Service) request(c *Container, group *cgroup.Group, program *launch.Pro
 }
 
 // compile makes the launch program. The files that it is sent with are the caller's to close, also after an error.
-func (s *Service) compile(c *Container, built *specs.Spec, group *cgroup.Group) (*launch.Program, []*os.File, error) {
+func (s *Service) compile(c *Container, built *specs.Spec, group *cgroup.Group, traced bool) (*launch.Program, []*os.File, error) {
 	built, release, err := s.withTarget(c, built)
 	if err != nil {
 		return nil, nil, err
@@ -139,7 +144,7 @@ func (s *Service) compile(c *Container, built *specs.Spec, group *cgroup.Group) 
 		Overlay: &compile.Overlay{
 			Lower: append(slices.Clone(c.snapshot().Lower), s.scaffold()), Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"), Volatile: true,
 		},
-		CgroupDirs: group.Dirs(), Filters: &s.filters,
+		CgroupDirs: group.Dirs(), Filters: &s.filters, Traced: traced,
 	})
 }
 

@@ -14,6 +14,10 @@ import (
 type Sandbox struct {
 	ID string
 
+	// Tracing is held by a launch: for writing where the container may trace others of the sandbox, for reading where it
+	// relies on nobody there doing so.
+	Tracing sync.RWMutex
+
 	// life makes starting, stopping and removing take turns.
 	life sync.Mutex
 

@@ -29,6 +29,9 @@ type Options struct {
 	CgroupDirs []string
 	// Filters remembers compiled seccomp profiles; nil compiles each time, which takes long.
 	Filters *seccomp.Cache
+	// Traced says that somebody in the PID namespace that is joined may trace: has CAP_SYS_PTRACE on the host. The
+	// process has memory of its own then before it can be seen, which takes longer.
+	Traced bool
 }
 
 // Overlay is a root made of image layers.
@@ -116,6 +119,7 @@ func (c *compiler) container(spec *specs.Spec, opt Options) error {
 	if err := c.namespaces(spec); err != nil {
 		return err
 	}
+	c.beBorn(opt.Traced)
 	c.May(unix.SYS_KEYCTL, "new session keyring", launch.Int(unix.KEYCTL_JOIN_SESSION_KEYRING), launch.Int(0))
 	sources, err := c.openSources(spec, opt)
 	if err != nil {

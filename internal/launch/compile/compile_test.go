@@ -58,14 +58,16 @@ func golden(t *testing.T, name string, p *launch.Program) {
 
 func TestContainer(t *testing.T) {
 	overlay := &compile.Overlay{Lower: []string{"/layers/2/fs", "/layers/1/fs"}, Upper: "/c/upper", Work: "/c/work"}
-	p, files, err := compile.Container(spec(), compile.Options{Overlay: overlay})
-	if err != nil {
-		t.Fatal(err)
+	for name, traced := range map[string]bool{"container.golden": false, "container-traced.golden": true} {
+		p, files, err := compile.Container(spec(), compile.Options{Overlay: overlay, Traced: traced})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			f.Close()
+		}
+		golden(t, name, p)
 	}
-	for _, f := range files {
-		f.Close()
-	}
-	golden(t, "container.golden", p)
 }
 
 func TestHost(t *testing.T) {
@@ -83,11 +85,13 @@ func TestHost(t *testing.T) {
 }
 
 func TestExec(t *testing.T) {
-	p, _, err := compile.Exec(&specs.Process{Args: []string{"/bin/id"}, Cwd: "/"}, compile.ExecOptions{})
-	if err != nil {
-		t.Fatal(err)
+	for name, traced := range map[string]bool{"exec.golden": false, "exec-traced.golden": true} {
+		p, _, err := compile.Exec(&specs.Process{Args: []string{"/bin/id"}, Cwd: "/"}, compile.ExecOptions{Traced: traced})
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, p)
 	}
-	golden(t, "exec.golden", p)
 }
 
 func TestRefused(t *testing.T) {

@@ -17,8 +17,9 @@ type ExecOptions struct {
 	CgroupDirs []string
 	// Seccomp is the container's (spec.Linux.Seccomp); nil for none.
 	Seccomp *specs.LinuxSeccomp
-	// Filters is as in Options.
+	// Filters and Traced are as in Options.
 	Filters *seccomp.Cache
+	Traced  bool
 	// UIDMappings and GIDMappings are the container's, when it has a user namespace.
 	UIDMappings, GIDMappings []specs.LinuxIDMapping
 }
@@ -50,6 +51,7 @@ func (c *compiler) enter(p *specs.Process, opt ExecOptions) error {
 	}
 	const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 	c.pids = &target
+	c.beBorn(opt.Traced)
 	c.Must(unix.SYS_SETNS, "enter the container", launch.FileArg(launch.FileTarget), launch.Int(namespaces))
 	c.openRoot()
 	if err := c.fork(p); err != nil {

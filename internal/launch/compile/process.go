@@ -59,6 +59,14 @@ func (c *compiler) dieWithMonitor() {
 	c.May(unix.SYS_PRCTL, "end with the monitor", launch.Int(unix.PR_SET_PDEATHSIG), launch.Int(int(unix.SIGKILL)), none, none, none)
 }
 
+// beBorn lets the child be born into the PID namespace that is entered, unless somebody there may trace it: it goes there
+// by fork then.
+func (c *compiler) beBorn(traced bool) {
+	if c.pids != nil && !traced {
+		c.Spawn().PIDs, c.pids = int(c.pids.Value), nil
+	}
+}
+
 // fork goes on in a process that the PID namespace's others can see, and those with CAP_SYS_PTRACE can take over.
 // So it comes once the host is out of reach, and what can be given up before is.
 func (c *compiler) fork(p *specs.Process) error {

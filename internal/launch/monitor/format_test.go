@@ -57,7 +57,7 @@ func TestMonitorOfAnotherVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	program := &launch.Program{Spawn: launch.Spawn{Cgroup: -1}}
+	program := &launch.Program{Spawn: launch.Spawn{Cgroup: -1, PIDs: -1}}
 	if _, err := c.Start(ctx, monitor.StartRequest{ID: "a", Program: program}); !errors.Is(err, monitor.ErrFormat) {
 		t.Errorf("start: %v", err)
 	}
