@@ -21,6 +21,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/cri/container"
 	"github.com/mayfly-run/mayfly/internal/cri/image"
 	"github.com/mayfly-run/mayfly/internal/cri/image/engine"
+	"github.com/mayfly-run/mayfly/internal/cri/mountns"
 	"github.com/mayfly-run/mayfly/internal/cri/network"
 	"github.com/mayfly-run/mayfly/internal/cri/nri"
 	"github.com/mayfly-run/mayfly/internal/cri/oci"
@@ -54,6 +55,7 @@ type Server struct {
 	streams    *stream.Server
 	handlers   map[string]*oci.Runtime
 	plugins    *nri.Plugins // nil without NRI
+	mounts     *os.File     // see package mountns
 	events     broadcaster
 	grpc       *grpc.Server
 	direct     sync.WaitGroup // calls that did not come over the socket
@@ -118,7 +120,10 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	opening, openCtx := errgroup.WithContext(ctx)
 	opening.Go(func() (err error) {
-		s.images, err = image.New(context.WithoutCancel(openCtx), s.cfg.image())
+		if s.images, err = image.New(context.WithoutCancel(openCtx), s.cfg.image()); err != nil {
+			return err
+		}
+		s.mounts, err = mountns.New(s.cfg.RootDir, s.cfg.image().RootDir)
 		return err
 	})
 	opening.Go(func() (err error) {
@@ -135,14 +140,14 @@ func (s *Server) open(ctx context.Context) (err error) {
 func (s *Server) assemble(images container.Images, network sandbox.Network) (err error) {
 	s.sandboxes, err = sandbox.New(sandbox.Config{
 		RootDir: s.cfg.RootDir, RunDir: s.cfg.RunDir, CgroupRoot: s.cfg.CgroupRoot,
-		Cgroups: s.cgroups, Systemd: s.systemd, Network: network, Executable: s.executable, Plugins: s.plugins,
+		Cgroups: s.cgroups, Systemd: s.systemd, Network: network, Executable: s.executable, Plugins: s.plugins, Mounts: s.mounts,
 	})
 	if err != nil {
 		return err
 	}
 	s.containers, err = container.New(container.Config{
 		RootDir: s.cfg.RootDir, Cgroups: s.cgroups, Images: images, Sandboxes: s.sandboxes, Handlers: s.handlers, AppArmor: s.apparmor,
-		CDIDirs: s.cfg.CDIDirs, Plugins: s.plugins, Notify: s.notify,
+		CDIDirs: s.cfg.CDIDirs, Plugins: s.plugins, Mounts: s.mounts, Notify: s.notify,
 	})
 	if err != nil {
 		return err
@@ -243,6 +248,9 @@ func (s *Server) close() {
 	}
 	if s.executable != nil {
 		s.executable.Close()
+	}
+	if s.mounts != nil {
+		s.mounts.Close()
 	}
 }
 

@@ -50,6 +50,8 @@ type Config struct {
 	// AppArmor is the profile of containers that ask for no other, empty for none.
 	AppArmor string
 	Plugins  Plugins
+	// Mounts is the mount namespace that containers' begin as copies of, see package mountns; nil where none is started.
+	Mounts *os.File
 	// Notify hears of every change of a container's life, in order for one container. It must not block.
 	Notify func(kind runtimev1.ContainerEventType, c *Container)
 }

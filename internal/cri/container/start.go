@@ -16,6 +16,7 @@ import (
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/mayfly-run/mayfly/internal/cri/log"
+	"github.com/mayfly-run/mayfly/internal/cri/mountns"
 	"github.com/mayfly-run/mayfly/internal/launch"
 	"github.com/mayfly-run/mayfly/internal/launch/cgroup"
 	"github.com/mayfly-run/mayfly/internal/launch/compile"
@@ -144,7 +145,7 @@ func (s *Service) compile(c *Container, built *specs.Spec, group *cgroup.Group, 
 		Overlay: &compile.Overlay{
 			Lower: append(slices.Clone(c.snapshot().Lower), s.scaffold()), Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"), Volatile: true,
 		},
-		CgroupDirs: group.Dirs(), Filters: &s.filters, Traced: traced,
+		CgroupDirs: group.Dirs(), Filters: &s.filters, Traced: traced, Mounts: mountns.Path(s.cfg.Mounts),
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mayfly-run/mayfly/internal/cri/mountns"
 	"github.com/mayfly-run/mayfly/internal/cri/state"
 	"github.com/mayfly-run/mayfly/internal/launch/compile"
 	"github.com/mayfly-run/mayfly/internal/launch/monitor"
@@ -197,7 +198,7 @@ func (s *Service) startPause(ctx context.Context, sandbox *Sandbox) error {
 	if err != nil {
 		return err
 	}
-	program, files, err := compile.Pause(compile.PauseOptions{Namespaces: list, CgroupDirs: group.Dirs(), Root: s.dir(sandbox.ID)})
+	program, files, err := compile.Pause(compile.PauseOptions{Namespaces: list, CgroupDirs: group.Dirs(), Root: s.dir(sandbox.ID), Mounts: mountns.Path(s.cfg.Mounts)})
 	if err != nil {
 		return fmt.Errorf("compile pause process: %w", err)
 	}

@@ -60,6 +60,8 @@ type Config struct {
 	Network    Network
 	Executable *monitor.Executable
 	Plugins    Plugins
+	// Mounts is the mount namespace that pause processes' begin as copies of, see package mountns; nil where none is started.
+	Mounts *os.File
 }
 
 // Service runs, finds, stops and removes sandboxes.

@@ -32,6 +32,9 @@ type Options struct {
 	// Traced says that somebody in the PID namespace that is joined may trace: has CAP_SYS_PTRACE on the host. The
 	// process has memory of its own then before it can be seen, which takes longer.
 	Traced bool
+	// Mounts is the path of the mount namespace that the container's begins as a copy of, empty for the host's. It holds
+	// spec.Root.Path and the layers, at the same paths, and nothing in it is shared with another.
+	Mounts string
 }
 
 // Overlay is a root made of image layers.
@@ -126,6 +129,9 @@ func (c *compiler) container(spec *specs.Spec, opt Options) error {
 		return err
 	}
 	if err := c.openDevices(spec); err != nil {
+		return err
+	}
+	if err := c.newMounts(opt.Mounts); err != nil {
 		return err
 	}
 	if err := c.enterRoot(spec.Root.Path, opt.Overlay); err != nil {

@@ -59,7 +59,7 @@ func golden(t *testing.T, name string, p *launch.Program) {
 func TestContainer(t *testing.T) {
 	overlay := &compile.Overlay{Lower: []string{"/layers/2/fs", "/layers/1/fs"}, Upper: "/c/upper", Work: "/c/work"}
 	for name, traced := range map[string]bool{"container.golden": false, "container-traced.golden": true} {
-		p, files, err := compile.Container(spec(), compile.Options{Overlay: overlay, Traced: traced})
+		p, files, err := compile.Container(spec(), compile.Options{Overlay: overlay, Traced: traced, Mounts: "/proc/self/ns/mnt"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -76,8 +76,10 @@ type PauseOptions struct {
 	// Hostname is set when not empty; Sysctl as in an OCI configuration.
 	Hostname string
 	Sysctl   map[string]string
-	// Root is any directory of the host; nothing in it is touched or seen.
+	// Root is any directory of the host, and of Mounts; nothing in it is touched or seen.
 	Root string
+	// Mounts is as in Options.
+	Mounts string
 }
 
 // Pause compiles the process that keeps a sandbox's namespaces and reaps orphans as
@@ -102,7 +104,6 @@ func (c *compiler) pause(opt PauseOptions) error {
 	if c.pids != nil {
 		return fmt.Errorf("a pause process in another's PID namespace: %w", ErrUnsupported)
 	}
-	c.Spawn().Flags |= unix.CLONE_NEWNS
 	c.hostname(opt.Hostname, "")
 	if err := c.sysctls(opt.Sysctl); err != nil {
 		return err
@@ -112,12 +113,11 @@ func (c *compiler) pause(opt PauseOptions) error {
 		root = "/tmp"
 	}
 	flags := unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RDONLY
-	c.Must(unix.SYS_MOUNT, "keep mounts from the host", none, c.Text("/"), none, launch.Int(unix.MS_REC|unix.MS_SLAVE), none)
+	if err := c.newMounts(opt.Mounts); err != nil {
+		return err
+	}
 	c.Must(unix.SYS_MOUNT, "mount empty root", c.Text("tmpfs"), c.Text(root), c.Text("tmpfs"), launch.Int(flags), c.Text("size=0k"))
-	c.Must(unix.SYS_CHDIR, "enter root", c.Text(root))
-	c.Must(unix.SYS_PIVOT_ROOT, "enter root", c.Text("."), c.Text("."))
-	c.Must(unix.SYS_UMOUNT2, "leave the host's root", c.Text("."), launch.Int(unix.MNT_DETACH))
-	c.Must(unix.SYS_CHDIR, "", c.Text("/"))
+	c.pivot(root)
 	p := &specs.Process{User: specs.User{UID: nobody, GID: nobody}}
 	c.stdio(p, false)
 	c.Must(unix.SYS_CLOSE_RANGE, "keep nothing else open", launch.Int(3), launch.Int(1<<32-1), launch.Int(unix.CLOSE_RANGE_CLOEXEC))

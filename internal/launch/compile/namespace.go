@@ -148,6 +148,8 @@ func (c *compiler) joinNamespace(ns specs.LinuxNamespace, flag uint64) error {
 	case ns.Path == "" && ns.Type == specs.CgroupNamespace:
 		// Its root is the cgroup at the time: joined by now.
 		c.Must(unix.SYS_UNSHARE, "make cgroup namespace", launch.Int(int(flag)))
+	case ns.Path == "" && ns.Type == specs.MountNamespace:
+		// Made by newMounts, when the host's files are needed no more.
 	case ns.Path == "":
 		c.Spawn().Flags |= flag
 	case ns.Type == specs.MountNamespace:

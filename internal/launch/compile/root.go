@@ -16,21 +16,41 @@ const maxMountData = 4095
 
 // enterRoot makes the container's root the root. From here on no path leads to the host's files.
 func (c *compiler) enterRoot(rootfs string, overlay *Overlay) error {
-	none := launch.Int(0)
-	c.Must(unix.SYS_MOUNT, "keep mounts from the host", none, c.Text("/"), none, launch.Int(unix.MS_REC|unix.MS_SLAVE), none)
 	if overlay == nil && c.users != nil {
 		c.idmapAt(rootfs)
 	} else if overlay == nil {
-		c.Must(unix.SYS_MOUNT, "mount root "+rootfs, c.Text(rootfs), c.Text(rootfs), none, launch.Int(unix.MS_BIND|unix.MS_REC), none)
+		c.Must(unix.SYS_MOUNT, "mount root "+rootfs, c.Text(rootfs), c.Text(rootfs), launch.Int(0), launch.Int(unix.MS_BIND|unix.MS_REC), launch.Int(0))
 	} else if err := c.mountOverlay(rootfs, overlay); err != nil {
 		return err
 	}
-	c.Must(unix.SYS_CHDIR, "enter root "+rootfs, c.Text(rootfs))
-	c.Must(unix.SYS_PIVOT_ROOT, "enter root "+rootfs, c.Text("."), c.Text("."))
-	c.Must(unix.SYS_UMOUNT2, "leave the host's root", c.Text("."), launch.Int(unix.MNT_DETACH))
-	c.Must(unix.SYS_CHDIR, "", c.Text("/"))
+	c.pivot(rootfs)
 	c.openRoot()
 	return nil
+}
+
+// newMounts makes the mount namespace. The sources of mounts are open by now: a copy of another than the host's lacks them.
+func (c *compiler) newMounts(origin string) error {
+	none := launch.Int(0)
+	if origin == "" {
+		c.Must(unix.SYS_UNSHARE, "make mount namespace", launch.Int(unix.CLONE_NEWNS))
+		c.Must(unix.SYS_MOUNT, "keep mounts from the host", none, c.Text("/"), none, launch.Int(unix.MS_REC|unix.MS_SLAVE), none)
+		return nil
+	}
+	f, err := c.file(origin, unix.O_RDONLY)
+	if err != nil {
+		return fmt.Errorf("mount namespace to begin with: %w", err)
+	}
+	c.Must(unix.SYS_SETNS, "leave the host's mounts", f, launch.Int(unix.CLONE_NEWNS))
+	c.Must(unix.SYS_UNSHARE, "make mount namespace", launch.Int(unix.CLONE_NEWNS))
+	return nil
+}
+
+// pivot makes a mount the root and lets go of the one before.
+func (c *compiler) pivot(dir string) {
+	c.Must(unix.SYS_CHDIR, "enter root "+dir, c.Text(dir))
+	c.Must(unix.SYS_PIVOT_ROOT, "enter root "+dir, c.Text("."), c.Text("."))
+	c.Must(unix.SYS_UMOUNT2, "leave the host's root", c.Text("."), launch.Int(unix.MNT_DETACH))
+	c.Must(unix.SYS_CHDIR, "", c.Text("/"))
 }
 
 func (c *compiler) openRoot() {
