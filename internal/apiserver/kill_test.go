@@ -155,12 +155,12 @@ func (l *life) round(n int, live time.Duration) {
 	}
 	time.Sleep(live) // the moment of death is the test's input
 	v.kill()
+	<-watch
 	for _, w := range writers {
 		for _, name := range w.end() {
 			l.known[name] = true
 		}
 	}
-	<-watch
 }
 
 // watch goes on where the watch of the server's last life ended, until this life does: that the server still has, or

@@ -2,6 +2,7 @@ package pki
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,19 +18,20 @@ func TestCertificatesAreRenewedBeforeTheyExpire(t *testing.T) {
 		key := snapshot(t, dir)["apiserver.key"]
 		first := leaf(t, files.ServingCert).NotAfter
 		ctx, cancel := context.WithCancel(t.Context())
-		done, told := make(chan error), 0
+		done := make(chan error)
+		var told atomic.Int32
 		go func() {
-			done <- Renew(ctx, dir, []string{"127.0.0.1"}, func(Files) error { told++; return nil })
+			done <- Renew(ctx, dir, []string{"127.0.0.1"}, func(Files) error { told.Add(1); return nil })
 		}()
 		time.Sleep(leafLifetime - renewBefore - renewInterval)
 		synctest.Wait()
-		if told > 0 {
+		if told.Load() > 0 {
 			t.Error("renewed long before it was time")
 		}
 		time.Sleep(leafLifetime)
 		synctest.Wait()
-		if again := leaf(t, files.ServingCert).NotAfter; told != 2 || !again.After(first.Add(leafLifetime/2)) || time.Now().After(again) {
-			t.Errorf("good until %s, then %s, now is %s; told %d times", first, again, time.Now(), told)
+		if again := leaf(t, files.ServingCert).NotAfter; told.Load() != 2 || !again.After(first.Add(leafLifetime/2)) || time.Now().After(again) {
+			t.Errorf("good until %s, then %s, now is %s; told %d times", first, again, time.Now(), told.Load())
 		}
 		if snapshot(t, dir)["apiserver.key"] != key {
 			t.Error("the key changed: a server that rereads both may take one of each")

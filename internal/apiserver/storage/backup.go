@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/etcd/etcdutl/v3/snapshot"
-	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 )
 
@@ -52,7 +51,7 @@ func Restore(file, dir string) error {
 	if err := os.RemoveAll(making); err != nil {
 		return fmt.Errorf("remove interrupted restore: %w", err)
 	}
-	wal.SegmentSizeBytes = walSegmentBytes
+	sizeSegments()
 	err := snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
 		SnapshotPath: file, Name: memberName, OutputDataDir: making, PeerURLs: []string{peerURL},
 		InitialCluster: memberName + "=" + peerURL, InitialClusterToken: clusterToken,

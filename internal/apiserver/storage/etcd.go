@@ -127,8 +127,11 @@ func lockDirectory(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// sizeSegments sets what etcd's library keeps in a variable of its own, before the first log is made.
+var sizeSegments = sync.OnceFunc(func() { wal.SegmentSizeBytes = walSegmentBytes })
+
 func (e *Etcd) start(ctx context.Context) (err error) {
-	wal.SegmentSizeBytes = walSegmentBytes
+	sizeSegments()
 	cfg, err := e.config()
 	if err != nil {
 		return err

@@ -161,12 +161,12 @@ func TestNothingIsDeletedInDoubt(t *testing.T) {
 		})
 	}
 	t.Run("server does not answer", func(t *testing.T) {
-		w := start(t)
-		w.client.PrependReactor("get", "owners", func(clienttesting.Action) (bool, runtime.Object, error) {
+		client := fake.NewSimpleMetadataClient(fake.NewTestScheme())
+		client.PrependReactor("get", "owners", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.New("down")
 		})
 		k := kind{kind: schema.GroupVersionKind{Version: "v1", Kind: "Owner"}, resource: resource("Owner"), namespaced: true}
-		c := &Collector{client: w.client, kinds: kinds{byKind: map[schema.GroupVersionKind]kind{k.kind: k}}, graph: newGraph()}
+		c := &Collector{client: client, kinds: kinds{byKind: map[schema.GroupVersionKind]kind{k.kind: k}}, graph: newGraph()}
 		ref := object{owners: []string{"x"}}.meta().OwnerReferences
 		if _, err := c.standing(t.Context(), &node{namespace: "default", kind: k}, ref); err == nil {
 			t.Error("no error")

@@ -83,8 +83,17 @@ func Spawn(ctx context.Context, cfg Config) (*Client, error) {
 		_ = os.Remove(socket)
 		return nil, fmt.Errorf("start monitor: %w", err)
 	}
-	go func() { _ = cmd.Wait() }() // reaps it, when it ends before us
-	return Dial(ctx, cfg.Dir)
+	client, err := Dial(ctx, cfg.Dir)
+	go reap(cmd, client)
+	return client, err
+}
+
+// reap waits for a monitor that ends before us. Waiting takes a thread, so it begins when the connection is lost.
+func reap(cmd *exec.Cmd, client *Client) {
+	if client != nil {
+		<-client.Done()
+	}
+	_ = cmd.Wait()
 }
 
 // Adopt makes the directory of a monitor whose files are elsewhere, as those of Mayfly's first versions are. Where it is

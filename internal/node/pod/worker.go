@@ -22,6 +22,7 @@ import (
 type Worker struct {
 	*Node
 	uid    types.UID
+	name   types.NamespacedName
 	static bool // a file asks for the Pod; see static.go
 	writer *status.Writer
 	wake   chan struct{}
@@ -84,7 +85,7 @@ const (
 // New returns the Worker of pod. Run must be called.
 func New(node *Node, pod *corev1.Pod) *Worker {
 	w := &Worker{
-		Node: node, uid: pod.UID, look: true,
+		Node: node, uid: pod.UID, name: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, look: true,
 		writer:       status.NewWriter(node.Client.CoreV1(), pod),
 		wake:         make(chan struct{}, 1),
 		crash:        backoff.New(crashFirst, crashMax),
@@ -324,8 +325,8 @@ func terminal(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
-// logDir is where the logs of all containers of the Pod are.
-func (w *Worker) logDir() string { return LogDir(w.LogDir, w.spec.Namespace, w.spec.Name, w.uid) }
+// logDir is where the logs of all containers of the Pod are. mu need not be held.
+func (w *Worker) logDir() string { return LogDir(w.LogDir, w.name.Namespace, w.name.Name, w.uid) }
 
 // LogDir is where the logs of all containers of a Pod are, below root.
 func LogDir(root, namespace, name string, uid types.UID) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,9 +42,9 @@ func probe(name string, period, failures int32) *corev1.Probe {
 func TestGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &patient{health: map[string]bool{}, probed: map[string]int{}}
-		changes := 0
+		var changes atomic.Int32
 		c := &corev1.Container{StartupProbe: probe("startup", 1, 5), LivenessProbe: probe("live", 10, 3), ReadinessProbe: probe("ready", 5, 1)}
-		g := NewGroup(Target{Container: c, StartedAt: time.Now()}, p.check, func() { changes++ }, func(Kind, string, error) {})
+		g := NewGroup(Target{Container: c, StartedAt: time.Now()}, p.check, func() { changes.Add(1) }, func(Kind, string, error) {})
 		done := make(chan struct{})
 		go func() { defer close(done); g.Run(t.Context()) }()
 		time.Sleep(3500 * time.Millisecond)
@@ -56,8 +57,8 @@ func TestGroup(t *testing.T) {
 		p.set("live", true)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if !g.Started() || !g.Ready() || changes != 2 {
-			t.Errorf("after it: started %v, ready %v, %d changes", g.Started(), g.Ready(), changes)
+		if !g.Started() || !g.Ready() || changes.Load() != 2 {
+			t.Errorf("after it: started %v, ready %v, %d changes", g.Started(), g.Ready(), changes.Load())
 		}
 		p.set("ready", false)
 		time.Sleep(5 * time.Second)
