@@ -56,6 +56,10 @@ test: test-unit test-e2e ## Run all tests: unit, recorded API cases, end-to-end 
 test-unit: monitor tools ## Run the unit tests, as root
 	$(TEST) -timeout=20m ./cmd/... ./internal/... ./test/arch/... ./test/harness/... ./test/image/... ./test/bench/...
 
+.PHONY: race
+race: monitor tools ## Run the unit tests under the race detector, as root: half an hour, and a C compiler
+	CGO_ENABLED=1 go test -race -timeout=60m ./internal/...
+
 .PHONY: test-e2e
 test-e2e: build tools ## Run the recorded API cases and the end-to-end stories on the built binary, as root
 	$(TEST) -count=1 -timeout=20m ./test/contract/... ./test/script/...

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,7 +126,10 @@ func TestStaticPodFollowsItsFile(t *testing.T) {
 		w.rt.mu.Unlock()
 		f.set(staticPod("h2"))
 		w.wait(20 * time.Second)
-		if n := len(w.rt.sandboxLog); n != 1 {
+		w.rt.mu.Lock()
+		n := len(w.rt.sandboxLog)
+		w.rt.mu.Unlock()
+		if n != 1 {
 			t.Errorf("%d sandboxes while the former Pod has its grace", n)
 		}
 		w.wait(15 * time.Second)
@@ -159,14 +163,15 @@ func TestMirrorWithoutPod(t *testing.T) {
 func TestMirrorIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, f := newStaticWorld(t)
-		refuse := true
+		var refuse atomic.Bool
+		refuse.Store(true)
 		w.api.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
-			return refuse, nil, errors.New("no")
+			return refuse.Load(), nil, errors.New("no")
 		})
 		f.set(staticPod("h1"))
 		w.wait(time.Minute)
 		w.wantLog("run p", "create app 0", "start app")
-		refuse = false
+		refuse.Store(false)
 		w.wait(mirrorRetry)
 		w.wantMirror("h1", "mirror-1")
 	})
