@@ -91,10 +91,15 @@ func (r *Runtime) command(bundle string, args ...string) []string {
 	return append(options, args...)
 }
 
-// Delete makes the runtime forget a container in a cgroup, and kills it if it runs. One that it does not know is no error.
+// Delete makes the runtime forget a container in a cgroup, and kills it if it runs. One that it does not know is no error,
+// nor is one that it forgets meanwhile: the command that runs a container does so itself at the end.
 func (r *Runtime) Delete(ctx context.Context, id, cgroup string) error {
-	if _, err := os.Stat(filepath.Join(r.root, id)); err == nil {
-		if out, err := exec.CommandContext(ctx, r.path, "--root", r.root, "delete", "--force", id).CombinedOutput(); err != nil {
+	known := func() bool {
+		_, err := os.Stat(filepath.Join(r.root, id))
+		return err == nil
+	}
+	if known() {
+		if out, err := exec.CommandContext(ctx, r.path, "--root", r.root, "delete", "--force", id).CombinedOutput(); err != nil && known() {
 			return fmt.Errorf("%s delete %s: %w: %s", r.path, id, err, bytes.TrimSpace(out))
 		}
 	}
