@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -28,6 +29,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/controller/rootca"
 	"github.com/mayfly-run/mayfly/internal/controller/scheduler"
 	"github.com/mayfly-run/mayfly/internal/controller/serviceaccount"
+	"github.com/mayfly-run/mayfly/internal/controller/typecheck"
 	"github.com/mayfly-run/mayfly/internal/informer"
 )
 
@@ -73,6 +75,7 @@ func (s shop) candidates() []candidate {
 		requests    = certificatesv1.SchemeGroupVersion.WithResource("certificatesigningrequests")
 		roles       = rbacv1.SchemeGroupVersion.WithResource("clusterroles")
 		leases      = coordinationv1.SchemeGroupVersion.WithResource("leases")
+		policies    = admissionregistrationv1.SchemeGroupVersion.WithResource("validatingadmissionpolicies")
 	)
 	of := func(resources ...schema.GroupVersionResource) []schema.GroupVersionResource { return resources }
 	return []candidate{
@@ -91,6 +94,7 @@ func (s shop) candidates() []candidate {
 		{of(requests), s.certificate},
 		{of(roles), s.aggregation},
 		{of(core("secrets")), s.bootstrapToken},
+		{of(policies), s.typeCheck},
 	}
 }
 
@@ -176,6 +180,12 @@ func (s shop) certificate() (runner, error) {
 
 func (s shop) aggregation() (runner, error) {
 	return aggregation.New(s.client, s.informers.Rbac().V1().ClusterRoles())
+}
+
+func (s shop) typeCheck() (runner, error) {
+	return typecheck.New(typecheck.Config{
+		Client: s.client, Discovery: s.client.Discovery(), Policies: s.informers.Admissionregistration().V1().ValidatingAdmissionPolicies(),
+	})
 }
 
 func (s shop) bootstrapToken() (runner, error) { return bootstraptoken.New(s.client) }
