@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/cri/thread"
 )
 
 // Below minSpace bytes the store cannot be opened; below goodSpace an image import is likely to fill the disk.
@@ -139,10 +141,7 @@ func mountOverlay(dir string) error {
 		}
 		options = append(options, name+"dir="+path)
 	}
-	return inNamespaces(unix.CLONE_NEWNS, func() error {
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			return fmt.Errorf("make mounts private: %w", err)
-		}
+	return thread.WithMounts(func() error {
 		if err := unix.Mount("overlay", dir, "overlay", 0, strings.Join(options, ",")); err != nil {
 			return fmt.Errorf("mount overlay: %w", err)
 		}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
@@ -36,8 +35,7 @@ type Config struct {
 type Controller struct {
 	client   kubernetes.Interface
 	policies listersv1.ValidatingAdmissionPolicyLister
-	kinds    *restmapper.DeferredDiscoveryRESTMapper
-	check    func(*admissionregistrationv1.ValidatingAdmissionPolicy) []admissionregistrationv1.ExpressionWarning
+	checker  *validating.TypeChecker
 	queue    *work.Queue
 }
 
@@ -45,10 +43,11 @@ type Controller struct {
 func New(cfg Config) (*Controller, error) {
 	c := &Controller{
 		client: cfg.Client, policies: cfg.Policies.Lister(),
-		kinds: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(cfg.Discovery)),
+		checker: &validating.TypeChecker{
+			SchemaResolver: &resolver.ClientDiscoveryResolver{Discovery: cfg.Discovery},
+			RestMapper:     restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(cfg.Discovery)),
+		},
 	}
-	checker := &validating.TypeChecker{SchemaResolver: &resolver.ClientDiscoveryResolver{Discovery: cfg.Discovery}, RestMapper: c.kinds}
-	c.check = checker.Check
 	c.queue = work.New(work.Config{Name: "typecheck", Do: c.sync})
 	if _, err := cfg.Policies.Informer().AddEventHandler(c.queue.Handler()); err != nil {
 		return nil, fmt.Errorf("watch validating admission policies: %w", err)
@@ -71,7 +70,7 @@ func (c *Controller) sync(ctx context.Context, name string) error {
 		return nil
 	}
 	found := applyv1.TypeChecking()
-	for _, w := range c.check(policy) {
+	for _, w := range c.checker.Check(policy) {
 		found.WithExpressionWarnings(applyv1.ExpressionWarning().WithFieldRef(w.FieldRef).WithWarning(w.Warning))
 	}
 	status := applyv1.ValidatingAdmissionPolicyStatus().WithObservedGeneration(policy.Generation).WithTypeChecking(found)

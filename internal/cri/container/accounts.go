@@ -50,10 +50,7 @@ func readAccounts(img image.Image) (spec.Accounts, error) {
 		return accountsBelow(img.Lower[0])
 	}
 	var accounts spec.Accounts
-	err := thread.Do(func() error {
-		if err := privateMounts(); err != nil {
-			return err
-		}
+	err := thread.WithMounts(func() error {
 		if err := mountLayers(readOnly(img), img.Empty); err != nil {
 			return err
 		}
@@ -62,16 +59,6 @@ func readAccounts(img image.Image) (spec.Accounts, error) {
 		return err
 	})
 	return accounts, err
-}
-
-func privateMounts() error {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("unshare mounts: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
-	}
-	return nil
 }
 
 func accountsBelow(root string) (spec.Accounts, error) {

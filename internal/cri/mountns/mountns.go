@@ -18,22 +18,17 @@ import (
 // The namespace lives as long as the file, or a process in it.
 func New(dirs ...string) (*os.File, error) {
 	var namespace *os.File
-	err := thread.Do(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			return fmt.Errorf("unshare: %w", err)
-		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			return fmt.Errorf("leave the host's mounts alone: %w", err)
-		}
-		if err := furnish(dirs); err != nil {
+	err := thread.WithMounts(func() (err error) {
+		if namespace, err = os.Open("/proc/thread-self/ns/mnt"); err != nil {
 			return err
 		}
-		var err error
-		namespace, err = os.Open("/proc/thread-self/ns/mnt")
+		if err = furnish(dirs); err == nil {
+			err = leave()
+		}
 		if err != nil {
-			return err
+			namespace.Close()
 		}
-		return leave()
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the mount namespace that containers begin with: %w", err)

@@ -3,6 +3,7 @@
 package thread
 
 import (
+	"fmt"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,20 @@ func Do(f func() error) error {
 	done := make(chan error, 1)
 	go work(f, done)
 	return <-done
+}
+
+// WithMounts runs f as [Do] does, in a mount namespace that begins as a copy of the host's and of which the host sees nothing.
+// It ends with f, unless a file or another process holds it.
+func WithMounts(f func() error) error {
+	return Do(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("unshare mounts: %w", err)
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return fmt.Errorf("make mounts private: %w", err)
+		}
+		return f()
+	})
 }
 
 func work(f func() error, done chan<- error) {
