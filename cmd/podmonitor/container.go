@@ -93,8 +93,9 @@ func (s *streams) openControl() error {
 
 func (l *loop) start(r request) {
 	var b wire.StartBody
-	var p launch.Program
-	if b.Decode(r.body) != nil || p.UnmarshalBinary(b.Program) != nil || len(r.files) != p.Files || b.ID == "" {
+	err := b.Decode(r.body)
+	code, invalid := launch.Decode(l.keep(b.Program))
+	if err != nil || invalid != nil || len(r.files) != code.Files() || b.ID == "" {
 		r.fail(unix.EBADMSG)
 		return
 	}
@@ -107,8 +108,7 @@ func (l *loop) start(r request) {
 		log: logFile{path: b.LogPath, buf: l.buffers.lines}, terminal: -1, slave: -1, stdinOnce: b.StdinOnce,
 	}
 	s := noStreams()
-	err := c.log.open()
-	if err == nil {
+	if err = c.log.open(); err == nil {
 		err = s.open(l, b.TTY, b.Stdin)
 	}
 	if err != nil {
@@ -118,7 +118,7 @@ func (l *loop) start(r request) {
 		return
 	}
 	l.containers[b.ID] = c
-	l.launch(&p, s.own, r.files, append(s.close, r.files...), func(res result) { c.launched(r, s, b, res) })
+	l.launch(code, s.own, r.files, append(s.close, r.files...), func(res result) { c.launched(r, s, b, res) })
 }
 
 // launched goes on once the program has run.

@@ -16,8 +16,9 @@ type process struct {
 
 func (l *loop) exec(r request) {
 	var b wire.ExecBody
-	var p launch.Program
-	if b.Decode(r.body) != nil || p.UnmarshalBinary(b.Program) != nil {
+	err := b.Decode(r.body)
+	code, invalid := launch.Decode(l.keep(b.Program))
+	if err != nil || invalid != nil {
 		r.fail(unix.EBADMSG)
 		return
 	}
@@ -41,7 +42,7 @@ func (l *loop) exec(r request) {
 		passed = passed[3:]
 	}
 	target, err := unix.FcntlInt(uintptr(c.pidfd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil || len(passed) != p.Files {
+	if err != nil || len(passed) != code.Files() {
 		s.closeAll()
 		closeAll([]int{target})
 		r.fail(unix.EBADMSG)
@@ -49,7 +50,7 @@ func (l *loop) exec(r request) {
 	}
 	s.own[launch.FileTarget], s.own[launch.FileSelf] = target, l.self
 	closing := append(append(s.close, target), r.files...)
-	l.launch(&p, s.own, passed, closing, func(res result) { l.execed(r, b, s, res) })
+	l.launch(code, s.own, passed, closing, func(res result) { l.execed(r, b, s, res) })
 }
 
 func (l *loop) execed(r request, b wire.ExecBody, s streams, res result) {

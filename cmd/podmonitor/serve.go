@@ -7,6 +7,7 @@ import (
 
 // serve answers one request.
 func (l *loop) serve(kind wire.Kind, r request) {
+	l.served++
 	switch kind {
 	case wire.Start:
 		l.start(r)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/mayfly-run/mayfly/internal/launch"
@@ -13,9 +14,9 @@ import (
 
 // job is a launch; done runs on the loop with its outcome.
 type job struct {
-	program *launch.Program
-	files   []int
-	done    func(result)
+	code  launch.Code
+	files []int
+	done  func(result)
 }
 
 type result struct {
@@ -73,7 +74,7 @@ func (s *spawner) run() {
 
 func (s *spawner) launch(j job) {
 	var r result
-	r.pid, r.pidfd, r.err = s.runner.Run(j.program, j.files)
+	r.pid, r.pidfd, r.err = s.runner.Run(j.code, j.files)
 	s.mu.Lock()
 	s.done = append(s.done, func() { j.done(r) })
 	s.mu.Unlock()
@@ -91,11 +92,20 @@ func (s *spawner) collect() {
 	}
 }
 
+// keep copies a program out of the packet that it came in, to where the last one was unless a launch may need that still.
+func (l *loop) keep(program []byte) []byte {
+	if l.launching > 0 {
+		return slices.Clone(program)
+	}
+	l.kept = append(l.kept[:0], program...)
+	return l.kept
+}
+
 // launch runs a program; it closes files once they are used, whatever comes of it.
-func (l *loop) launch(p *launch.Program, own [launch.FirstFile]int, passed []int, close []int, done func(result)) {
+func (l *loop) launch(code launch.Code, own [launch.FirstFile]int, passed []int, close []int, done func(result)) {
 	l.launching++
 	files := append(own[:], passed...)
-	l.spawner.add(job{program: p, files: files, done: func(r result) {
+	l.spawner.add(job{code: code, files: files, done: func(r result) {
 		l.launching--
 		closeAll(close)
 		done(r)

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mayfly-run/mayfly/test/harness"
 )
 
 // runtimeConfig names the file that makes this program a runtime, to be killed, in place of the tests. The monitor is
@@ -59,8 +61,9 @@ func serveRuntime(path string) error {
 // process is a runtime in a process of its own, on a fixture's directories.
 type process struct {
 	runtimev1.RuntimeServiceClient
-	cmd  *exec.Cmd
-	conn *grpc.ClientConn
+	cmd    *exec.Cmd
+	exited <-chan struct{}
+	conn   *grpc.ClientConn
 }
 
 // spawn starts a runtime; the fixture's own must not run.
@@ -73,10 +76,10 @@ func (f *fixture) spawn() *process {
 	p.cmd.Env = append(os.Environ(), runtimeConfig+"="+path)
 	p.cmd.Stderr = os.Stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
+	var err error
+	if p.exited, err = harness.Launch(p.cmd); err != nil {
 		f.Fatal(err)
 	}
-	var err error
 	if p.conn, err = grpc.NewClient("unix://"+f.cfg.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(quick)); err != nil {
 		f.Fatal(err)
 	}
@@ -115,6 +118,6 @@ func (f *fixture) describe() string {
 // kill leaves the runtime no time for anything.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
+	<-p.exited
 	_ = p.conn.Close()
 }

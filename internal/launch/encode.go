@@ -59,50 +59,27 @@ func (c *Call) encode(w *wire.Writer) {
 	}
 }
 
-// UnmarshalBinary decodes a program and refuses all that Validate does.
-func (p *Program) UnmarshalBinary(b []byte) error {
-	r := wire.NewReader(b)
-	if v := r.U8(); r.Err() == nil && v != version {
-		return fmt.Errorf("%w: version %d", ErrProgram, v)
-	}
-	*p = Program{}
-	p.Spawn.Flags = r.U64()
-	p.Spawn.Cgroup = int(r.I64())
-	p.Spawn.PIDs = int(r.I64())
-	p.Files = int(r.U32())
-	p.Slots = int(r.U32())
-	p.Data = append([]byte(nil), r.Bytes(MaxData)...)
-	p.Relocs = make([]Reloc, r.Len(MaxData/8, 8))
-	for i := range p.Relocs {
-		p.Relocs[i] = Reloc{At: r.U32(), Target: r.U32()}
-	}
-	p.Calls = make([]Call, r.Len(MaxCalls, 10))
-	for i := range p.Calls {
-		p.Calls[i].decode(r)
-	}
-	if err := r.Close(); err != nil {
-		return fmt.Errorf("%w: %w", ErrProgram, err)
-	}
-	return p.Validate()
-}
-
-func (c *Call) decode(r *wire.Reader) {
-	c.Nr = r.U32()
-	c.Policy = Policy(r.U8())
-	c.Skip = r.U16()
-	c.Slot = r.U16()
-	n := int(r.U8())
-	if n > len(c.Args) {
-		r.Fail()
-		return
-	}
-	for i := range n {
-		c.Args[i] = Arg{Kind: Kind(r.U8()), Value: r.U64()}
-	}
-}
-
 // Validate checks that every reference stays within the program.
 func (p *Program) Validate() error {
+	if err := p.validateFrame(len(p.Calls)); err != nil {
+		return err
+	}
+	for _, r := range p.Relocs {
+		if err := p.validateReloc(r); err != nil {
+			return err
+		}
+	}
+	forks := 0
+	for i := range p.Calls {
+		if err := p.validateCall(&p.Calls[i], len(p.Calls)-i-1, &forks); err != nil {
+			return fmt.Errorf("%w: call %d: %w", ErrProgram, i, err)
+		}
+	}
+	return nil
+}
+
+// validateFrame checks all but relocations and calls.
+func (p *Program) validateFrame(calls int) error {
 	switch {
 	case p.Spawn.Flags&^uint64(namespaces) != 0:
 		return fmt.Errorf("%w: clone flags %#x", ErrProgram, p.Spawn.Flags)
@@ -110,43 +87,38 @@ func (p *Program) Validate() error {
 		return fmt.Errorf("%w: %d files", ErrProgram, p.Files)
 	case p.Slots < 0 || p.Slots > MaxSlots:
 		return fmt.Errorf("%w: %d slots", ErrProgram, p.Slots)
-	case len(p.Data) > MaxData || len(p.Calls) > MaxCalls:
+	case len(p.Data) > MaxData || calls > MaxCalls:
 		return fmt.Errorf("%w: too large", ErrProgram)
 	case p.Spawn.PIDs >= 0 && p.Spawn.Flags&unix.CLONE_NEWPID != 0:
 		return fmt.Errorf("%w: a PID namespace joined and another made", ErrProgram)
 	case !p.validFile(p.Spawn.Cgroup) || !p.validFile(p.Spawn.PIDs):
 		return fmt.Errorf("%w: no such file to spawn with", ErrProgram)
 	}
-	for _, r := range p.Relocs {
-		if uint64(r.At)+8 > uint64(len(p.Data)) || uint64(r.Target) > uint64(len(p.Data)) {
-			return fmt.Errorf("%w: relocation %d to %d", ErrProgram, r.At, r.Target)
-		}
-	}
-	forks := 0
-	for i := range p.Calls {
-		if p.Calls[i].Nr == OpFork {
-			forks++
-		}
-		if err := p.validateCall(i); err != nil {
-			return fmt.Errorf("%w: call %d: %w", ErrProgram, i, err)
-		}
-	}
-	if forks > 1 {
-		return fmt.Errorf("%w: %d forks", ErrProgram, forks)
+	return nil
+}
+
+func (p *Program) validateReloc(r Reloc) error {
+	if uint64(r.At)+8 > uint64(len(p.Data)) || uint64(r.Target) > uint64(len(p.Data)) {
+		return fmt.Errorf("%w: relocation %d to %d", ErrProgram, r.At, r.Target)
 	}
 	return nil
 }
 
 func (p *Program) validFile(f int) bool { return f >= -1 && f < FirstFile+p.Files }
 
-func (p *Program) validateCall(i int) error {
-	c := &p.Calls[i]
+// validateCall checks a call after which so many others follow; it counts forks.
+func (p *Program) validateCall(c *Call, after int, forks *int) error {
+	if c.Nr == OpFork {
+		*forks++
+	}
 	switch {
+	case *forks > 1:
+		return errors.New("forks again")
 	case c.Nr >= OpEqual && c.Nr >= opEnd, c.Nr > 4096 && c.Nr < OpEqual:
 		return fmt.Errorf("number %#x", c.Nr)
 	case c.Policy > Find, c.Policy.skips() != (c.Skip != 0):
 		return fmt.Errorf("policy %d skips %d", c.Policy, c.Skip)
-	case i+1+int(c.Skip) > len(p.Calls):
+	case int(c.Skip) > after:
 		return errors.New("skips past the end")
 	case int(c.Slot) >= max(p.Slots, 1):
 		return fmt.Errorf("slot %d", c.Slot)

@@ -51,13 +51,13 @@ func launchStopped(t *testing.T, p *launch.Program) (done <-chan outcome, resume
 			f.Close()
 		}
 	})
-	result := make(chan outcome, 1)
+	result, c := make(chan outcome, 1), code(t, p)
 	files := []int{int(in.Fd()), int(out.Fd()), -1, -1, -1, -1, int(namespace.Fd())}
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		var o outcome
-		o.pid, o.pidfd, o.err = new(launch.Runner).Run(p, files)
+		o.pid, o.pidfd, o.err = new(launch.Runner).Run(c, files)
 		result <- o
 	}()
 	if _, err := told.Read(make([]byte, 1)); err != nil {
@@ -202,12 +202,12 @@ func BenchmarkFork(b *testing.B) {
 	builder := launch.NewBuilder()
 	builder.Must(launch.OpFork, "fork", builder.AddFile())
 	builder.Must(unix.SYS_EXECVE, "exec", builder.Text("/bin/busybox"), builder.Texts("true"), builder.Texts())
-	p := builder.Program()
+	c := code(b, builder.Program())
 	files := []int{-1, -1, -1, -1, -1, -1, int(namespace.Fd())}
 	var runner launch.Runner
 	defer runner.Free()
 	for b.Loop() {
-		pid, pidfd, err := runner.Run(p, files)
+		pid, pidfd, err := runner.Run(c, files)
 		if err != nil {
 			b.Fatal(err)
 		}

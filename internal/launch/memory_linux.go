@@ -40,14 +40,18 @@ func (m *memory) share() (err error) {
 func align(n int) int { return (n + 63) &^ 63 }
 
 // load lays out [stack][job and report][slots][calls][data][gaps] and resolves the program into it.
-func (m *memory) load(p *Program, files []int) error {
+func (m *memory) load(c *Code, files []int) error {
+	p := &c.frame
 	jobAt := childStack
 	reportAt := jobAt + align(int(unsafe.Sizeof(job{})))
 	slotsAt := reportAt + align(int(unsafe.Sizeof(report{})))
 	callsAt := slotsAt + align((p.Slots+1)*8)
-	dataAt := callsAt + align((len(p.Calls)+1)*int(unsafe.Sizeof(flatCall{})))
+	dataAt := callsAt + align((c.ncalls+1)*int(unsafe.Sizeof(flatCall{})))
 	gapsAt := dataAt + align(len(p.Data)+64)
-	gaps := gapsBetween(p, files)
+	var gaps []gap
+	if c.forks > 0 {
+		gaps = gapsBetween(files)
+	}
 	if err := m.reserve(gapsAt + align(len(gaps)*int(unsafe.Sizeof(gap{})))); err != nil {
 		return err
 	}
@@ -66,19 +70,17 @@ func (m *memory) load(p *Program, files []int) error {
 	}
 	*m.job.report = report{}
 	m.job.calls = unsafe.Pointer(&b[callsAt])
-	m.job.ncalls = uintptr(len(p.Calls))
+	m.job.ncalls = uintptr(c.ncalls)
 	m.job.slots = unsafe.Pointer(&b[slotsAt])
 	clear(b[slotsAt:callsAt])
 	m.job.data = unsafe.Pointer(&b[dataAt])
 	copy(b[dataAt:], p.Data)
-	for _, r := range p.Relocs {
+	for r := range c.eachReloc {
 		binary.LittleEndian.PutUint64(b[dataAt+int(r.At):], uint64(data)+uint64(r.Target))
 	}
-	if len(p.Calls) > 0 {
-		flat := unsafe.Slice((*flatCall)(unsafe.Pointer(&b[callsAt])), len(p.Calls))
-		for i := range p.Calls {
-			flat[i] = flatten(&p.Calls[i], data, files)
-		}
+	flat := unsafe.Slice((*flatCall)(unsafe.Pointer(&b[callsAt])), c.ncalls)
+	for i, call := range c.eachCall {
+		flat[i] = flatten(call, data, files)
 	}
 	return nil
 }
@@ -105,10 +107,7 @@ func flatten(c *Call, data uintptr, files []int) flatCall {
 }
 
 // gapsBetween are the descriptors that a program which forks does not need, apart from the standard ones.
-func gapsBetween(p *Program, files []int) []gap {
-	if !slices.ContainsFunc(p.Calls, func(c Call) bool { return c.Nr == OpFork }) {
-		return nil
-	}
+func gapsBetween(files []int) []gap {
 	used := slices.Clone(files)
 	slices.Sort(used)
 	first := 3

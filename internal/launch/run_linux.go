@@ -75,7 +75,7 @@ type Runner struct {
 // Free gives back the memory that a Runner keeps between runs.
 func (r *Runner) Free() { r.memory.free() }
 
-// Run runs a program in a child and returns once the child executes the program's
+// Run runs code in a child and returns once the child executes the program's
 // last call (an execve) or fails. files are the descriptors of FileStdin and so on;
 // -1 stands for one that the program does not use. The calling thread is stopped
 // meanwhile and should be the caller's own (runtime.LockOSThread). The caller reaps
@@ -84,30 +84,27 @@ func (r *Runner) Free() { r.memory.free() }
 // The process should have PR_SET_DUMPABLE 0: its memory is the child's for a while. That
 // keeps everyone out but those with CAP_SYS_PTRACE who see the child: nobody before OpFork, and
 // none of those who live in Spawn.PIDs.
-func (r *Runner) Run(p *Program, files []int) (pid, pidfd int, err error) {
-	if err := p.Validate(); err != nil {
-		return 0, -1, err
-	}
-	if len(files) < FirstFile+p.Files {
+func (r *Runner) Run(c Code, files []int) (pid, pidfd int, err error) {
+	if len(files) < FirstFile+c.Files() {
 		return 0, -1, ErrProgram
 	}
-	m := &r.memory
-	if err := m.load(p, files); err != nil {
+	m, spawn := &r.memory, c.frame.Spawn
+	if err := m.load(&c, files); err != nil {
 		return 0, -1, err
 	}
 	if m.job.ngaps > 0 {
 		r.makePrivate()
 	}
 	args := cloneArgs{
-		flags: p.Spawn.Flags | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
+		flags: spawn.Flags | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
 		pidfd: uint64(uintptr(unsafe.Pointer(&m.job.pidfd))), exitSignal: uint64(unix.SIGCHLD),
 		stack: uint64(m.stack), stackSize: childStack,
 	}
-	if p.Spawn.Cgroup >= 0 {
+	if spawn.Cgroup >= 0 {
 		args.flags |= unix.CLONE_INTO_CGROUP
-		args.cgroup = uint64(files[p.Spawn.Cgroup])
+		args.cgroup = uint64(files[spawn.Cgroup])
 	}
-	n, errno := r.bear(p, files, &args)
+	n, errno := r.bear(spawn.PIDs, files, &args)
 	if errno != 0 {
 		return 0, -1, &Failure{Call: -1, Errno: errno}
 	}
@@ -125,8 +122,8 @@ func (r *Runner) Run(p *Program, files []int) (pid, pidfd int, err error) {
 }
 
 // bear makes the child, in the PID namespace that the program names.
-func (r *Runner) bear(p *Program, files []int, args *cloneArgs) (int, syscall.Errno) {
-	if err := r.born.choose(p.Spawn.PIDs, files); err != nil {
+func (r *Runner) bear(namespace int, files []int, args *cloneArgs) (int, syscall.Errno) {
+	if err := r.born.choose(namespace, files); err != nil {
 		var errno syscall.Errno
 		errors.As(err, &errno)
 		return 0, cmp.Or(errno, syscall.EINVAL)

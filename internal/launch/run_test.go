@@ -20,6 +20,20 @@ func echo(nr uint32) *launch.Program {
 	return b.Program()
 }
 
+// code is a program as a monitor gets it.
+func code(t testing.TB, p *launch.Program) launch.Code {
+	t.Helper()
+	b, err := p.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := launch.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func run(t *testing.T, p *launch.Program, stdout *os.File) (int, error) {
 	t.Helper()
 	runtime.LockOSThread()
@@ -29,7 +43,7 @@ func run(t *testing.T, p *launch.Program, stdout *os.File) (int, error) {
 		files[i] = -1
 	}
 	files[launch.FileStdout] = int(stdout.Fd())
-	pid, pidfd, err := new(launch.Runner).Run(p, files)
+	pid, pidfd, err := new(launch.Runner).Run(code(t, p), files)
 	if pid == 0 {
 		return 0, err
 	}
@@ -130,38 +144,38 @@ func TestEncode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var q launch.Program
-	if err := q.UnmarshalBinary(b); err != nil {
+	c, err := launch.Decode(b)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range p.Calls {
 		p.Calls[i].Note = ""
 	}
-	if diff := cmp.Diff(p, &q); diff != "" {
+	if diff := cmp.Diff(p, c.Program()); diff != "" {
 		t.Error(diff)
 	}
 	for n := range b {
-		if err := q.UnmarshalBinary(b[:n]); err == nil {
+		if _, err := launch.Decode(b[:n]); err == nil {
 			t.Errorf("%d of %d bytes decode", n, len(b))
 		}
 	}
 }
 
-func FuzzUnmarshal(f *testing.F) {
+func FuzzDecode(f *testing.F) {
 	b, _ := echo(unix.SYS_EXECVE).MarshalBinary()
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var p launch.Program
-		if p.UnmarshalBinary(b) != nil {
+		c, err := launch.Decode(b)
+		if err != nil {
 			return
 		}
+		p := c.Program()
 		_ = p.String()
 		again, err := p.MarshalBinary()
 		if err != nil {
 			t.Fatal(err)
 		}
-		var q launch.Program
-		if err := q.UnmarshalBinary(again); err != nil {
+		if _, err := launch.Decode(again); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -175,12 +189,12 @@ func BenchmarkRun(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer null.Close()
-	p := echo(unix.SYS_EXECVE)
+	c := code(b, echo(unix.SYS_EXECVE))
 	files := []int{-1, int(null.Fd()), -1, -1, -1, -1}
 	var runner launch.Runner
 	defer runner.Free()
 	for b.Loop() {
-		pid, pidfd, err := runner.Run(p, files)
+		pid, pidfd, err := runner.Run(c, files)
 		if err != nil {
 			b.Fatal(err)
 		}

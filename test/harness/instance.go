@@ -127,7 +127,7 @@ func (i *Instance) Up(ctx context.Context) error {
 	cmd.Stderr = i.output
 	// A group of its own keeps it from ^C; the death signal stops it when this process dies without cleaning up.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	exited, err := launch(cmd)
+	exited, err := Launch(cmd)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", cmd, err)
 	}
@@ -143,9 +143,9 @@ func (i *Instance) Up(ctx context.Context) error {
 	}
 }
 
-// launch starts a process and returns a channel that closes with its end. The thread that starts it waits for it, since
-// the kernel sends the death signal when that thread ends.
-func launch(cmd *exec.Cmd) (<-chan struct{}, error) {
+// Launch starts a process and returns a channel that closes with its end. The thread that starts it waits for it, since
+// the kernel sends the death signal (Pdeathsig) when that thread ends.
+func Launch(cmd *exec.Cmd) (<-chan struct{}, error) {
 	started, exited := make(chan error, 1), make(chan struct{})
 	go func() {
 		runtime.LockOSThread()

@@ -3,7 +3,7 @@ package container
 import (
 	"os"
 	"slices"
-	"strings"
+	"sync"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -51,9 +51,17 @@ func tracer(built *specs.Spec) bool {
 	return slices.Contains(built.Process.Capabilities.Bounding, "CAP_SYS_PTRACE")
 }
 
+// suidDumpable is read anew each time from its beginning.
+var suidDumpable = sync.OnceValues(func() (*os.File, error) { return os.Open("/proc/sys/fs/suid_dumpable") })
+
 // dumpable tells whether the host lets those with the same rights look into a process that has changed its user, which
 // is meant for debugging the host (fs.suid_dumpable of proc_sys_fs(5)).
 func dumpable() bool {
-	content, err := os.ReadFile("/proc/sys/fs/suid_dumpable")
-	return err != nil || strings.TrimSpace(string(content)) == "1"
+	f, err := suidDumpable()
+	if err != nil {
+		return true
+	}
+	var value [1]byte
+	_, err = f.ReadAt(value[:], 0)
+	return err != nil || value[0] == '1'
 }

@@ -43,11 +43,10 @@ func BenchmarkEncode(b *testing.B) {
 		}
 		b.ReportMetric(float64(len(content)), "bytes")
 	})
-	b.Run("unmarshal", func(b *testing.B) {
+	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			var out launch.Program
-			if err := out.UnmarshalBinary(content); err != nil {
+			if _, err := launch.Decode(content); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -61,6 +61,8 @@ type compiler struct {
 	fresh map[string]launch.Arg
 	// bounded says that the bounding set is done.
 	bounded bool
+	// unified says that the cgroups that are joined are of v2.
+	unified bool
 }
 
 func newCompiler() *compiler {
@@ -69,11 +71,14 @@ func newCompiler() *compiler {
 
 // file opens a file that travels with the program.
 func (c *compiler) file(path string, flags int) (launch.Arg, error) {
-	f, err := os.OpenFile(path, flags|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return launch.Arg{}, err
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0) // os.Open would ask whether it can be waited for: four more calls
+	for errors.Is(err, unix.EINTR) {
+		fd, err = unix.Open(path, flags|unix.O_CLOEXEC, 0)
 	}
-	c.files = append(c.files, f)
+	if err != nil {
+		return launch.Arg{}, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	c.files = append(c.files, os.NewFile(uintptr(fd), path))
 	return c.AddFile(), nil
 }
 

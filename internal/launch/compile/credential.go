@@ -3,6 +3,7 @@ package compile
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/mayfly-run/mayfly/internal/launch"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -36,15 +37,15 @@ func capMask(list []string, have uint64) (uint64, error) {
 	return mask & have, nil
 }
 
-// permitted are our own capabilities: nobody can give more.
-func permitted() (uint64, error) {
+// permitted are our own capabilities, which we never give up: nobody can give more.
+var permitted = sync.OnceValues(func() (uint64, error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return 0, fmt.Errorf("read own capabilities: %w", err)
 	}
 	return uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32, nil
-}
+})
 
 // boundBy drops what the process may never have from the bounding set, once.
 func (c *compiler) boundBy(p *specs.Process) error {

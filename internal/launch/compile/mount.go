@@ -188,13 +188,10 @@ const cgroupMount = "/sys/fs/cgroup"
 func (c *compiler) openCgroups(spec *specs.Spec, opt Options) []cgroupTree {
 	var trees []cgroupTree
 	for _, dir := range opt.CgroupDirs {
-		rel, err := filepath.Rel(cgroupMount, dir)
-		var fs unix.Statfs_t
-		if err != nil || unix.Statfs(dir, &fs) != nil || fs.Type == unix.CGROUP2_SUPER_MAGIC {
-			continue
+		if rel, err := filepath.Rel(cgroupMount, dir); err == nil && !c.unified {
+			name, _, _ := strings.Cut(rel, "/")
+			trees = append(trees, cgroupTree{name, c.cloneTree(dir, true, "open cgroup "+dir)})
 		}
-		name, _, _ := strings.Cut(rel, "/")
-		trees = append(trees, cgroupTree{name, c.cloneTree(dir, true, "open cgroup "+dir)})
 	}
 	if len(trees) > 0 {
 		return trees

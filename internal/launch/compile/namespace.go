@@ -21,12 +21,12 @@ var cloneFlags = map[specs.LinuxNamespaceType]uint64{
 // joinCgroups makes the child a member of cgroups before it does anything that counts. On v1
 // it writes to tasks: cgroup.procs takes a lock of the whole machine. On v2 it is born inside.
 func (c *compiler) joinCgroups(dirs []string) error {
+	var err error
+	if c.unified, err = unified(dirs); err != nil {
+		return err
+	}
 	for _, dir := range dirs {
-		var fs unix.Statfs_t
-		if err := unix.Statfs(dir, &fs); err != nil {
-			return fmt.Errorf("cgroup %s: %w", dir, err)
-		}
-		if fs.Type != unix.CGROUP2_SUPER_MAGIC {
+		if !c.unified {
 			c.writeFile(filepath.Join(dir, "tasks"), "0", "join cgroup "+dir, c.Must)
 			continue
 		}
@@ -34,11 +34,21 @@ func (c *compiler) joinCgroups(dirs []string) error {
 		if err != nil {
 			return fmt.Errorf("cgroup: %w", err)
 		}
-		if c.Spawn().Cgroup < 0 {
-			c.Spawn().Cgroup = int(f.Value)
-		}
+		c.Spawn().Cgroup = int(f.Value)
 	}
 	return nil
+}
+
+// unified tells whether directories of cgroups, which are all of one version, are of v2.
+func unified(dirs []string) (bool, error) {
+	if len(dirs) == 0 {
+		return false, nil
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dirs[0], &fs); err != nil {
+		return false, fmt.Errorf("cgroup %s: %w", dirs[0], err)
+	}
+	return fs.Type == unix.CGROUP2_SUPER_MAGIC, nil
 }
 
 type adder func(nr uint32, note string, args ...launch.Arg)

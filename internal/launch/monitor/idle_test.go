@@ -179,3 +179,11 @@ func TestManyClients(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestName looks at what lists of processes call a monitor.
+func TestName(t *testing.T) {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", monitortest.New(t).PID()))
+	if err != nil || string(name) != "podmonitor\n" {
+		t.Errorf("name %q, %v", name, err)
+	}
+}

@@ -67,23 +67,34 @@ func (p *Process) openStreams(r ExecRequest) (theirs []*os.File, err error) {
 		write bool
 	}{{r.Stdin, &p.Stdin, true}, {r.Stdout, &p.Stdout, false}, {r.Stderr, &p.Stderr, false}} {
 		if !s.want {
-			null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+			null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 			if err != nil {
 				return theirs, err
 			}
-			theirs = append(theirs, null)
+			theirs = append(theirs, os.NewFile(uintptr(null), os.DevNull))
 			continue
 		}
-		read, write, err := os.Pipe()
+		ours, other, err := pipe(s.write)
+		*s.ours, theirs = ours, append(theirs, other)
 		if err != nil {
 			return theirs, err
 		}
-		if s.write {
-			read, write = write, read
-		}
-		*s.ours, theirs = read, append(theirs, write)
 	}
 	return theirs, nil
+}
+
+// pipe makes our end of a pipe, and the other, which unlike one of os.Pipe's is never waited for: it is only sent on.
+func pipe(write bool) (ours, theirs *os.File, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, fmt.Errorf("make pipe: %w", err)
+	}
+	if write {
+		ends[0], ends[1] = ends[1], ends[0]
+	}
+	err = unix.SetNonblock(ends[0], true)
+	ours, theirs = os.NewFile(uintptr(ends[0]), "pipe"), os.NewFile(uintptr(ends[1]), "pipe")
+	return ours, theirs, err
 }
 
 func (c *Client) register(p *Process) {

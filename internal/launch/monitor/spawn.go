@@ -67,9 +67,10 @@ func Spawn(ctx context.Context, cfg Config) (*Client, error) {
 		// In our own table of descriptors, not the child's: there the listener may have taken the number.
 		Path: fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), cfg.Executable.file.Fd()),
 		Args: []string{"podmonitor", "-socket", socketFile, "-state", stateFile, "-cgroups", strings.Join(cfg.CgroupDirs, ":")},
-		// The monitor needs two processors at most: its loop and its launches. Huge pages, which many machines give to
-		// whoever does not decline them, would make a heap of some hundred kilobytes one of four megabytes.
-		Env:         []string{"GOMAXPROCS=2", "GODEBUG=disablethp=1", "PATH=/usr/bin:/bin"},
+		// While a launch stands still in the kernel, the monitor's loop takes its processor over; with a second one Go
+		// keeps more threads and memory, and wakes them in vain. Huge pages, which many machines give to whoever does not
+		// decline them, would make a heap of some hundred kilobytes one of four megabytes.
+		Env:         []string{"GOMAXPROCS=1", "GODEBUG=disablethp=1", "PATH=/usr/bin:/bin"},
 		Dir:         cfg.Dir,
 		ExtraFiles:  []*os.File{listener},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},

@@ -83,6 +83,9 @@ func (r *Reader) take(n int) []byte {
 	return v
 }
 
+// Skip leaves out n bytes.
+func (r *Reader) Skip(n int) { r.take(n) }
+
 // U8 takes a byte.
 func (r *Reader) U8() uint8 {
 	if v := r.take(1); v != nil {
