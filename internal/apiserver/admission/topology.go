@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apiserver/pkg/admission"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry/pod"
@@ -47,6 +48,9 @@ func (t topology) Admit(ctx context.Context, a admission.Attributes, _ admission
 
 // label adds what the node says to labels, over what is there. A node that there is not says nothing.
 func (t topology) label(ctx context.Context, name string, labels *map[string]string) error {
+	if len(path.IsValidPathSegmentName(name)) > 0 {
+		return nil // validation says what is wrong with it
+	}
 	n, err := t.nodes.CachedNode(ctx, name)
 	if apierrors.IsNotFound(err) {
 		return nil

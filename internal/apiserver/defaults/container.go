@@ -31,8 +31,7 @@ func SetContainer(c *corev1.Container) {
 			}
 		}
 	}
-	roundUp(c.Resources.Limits)
-	roundUp(c.Resources.Requests)
+	roundResources(&c.Resources)
 	setProbe(c.LivenessProbe)
 	setProbe(c.ReadinessProbe)
 	setProbe(c.StartupProbe)

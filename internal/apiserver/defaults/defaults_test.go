@@ -43,7 +43,11 @@ func TestPodResources(t *testing.T) {
 		"pod from containers": {`{"resources":{"limits":{"cpu":"3"}},"containers":[{"resources":{"requests":{"cpu":"1","memory":"1Mi"}}}]}`,
 			`{"requests":{"cpu":"1","memory":"1Mi"}}`, `{"limits":{"cpu":"3"},"requests":{"cpu":"1","memory":"1Mi"}}`},
 		"pod from its limits": {`{"resources":{"limits":{"cpu":"3"}},"containers":[{}]}`, `{}`, `{"limits":{"cpu":"3"},"requests":{"cpu":"3"}}`},
-		"pod empty":           {`{"resources":{},"containers":[{"resources":{"requests":{"cpu":"1"}}}]}`, `{"requests":{"cpu":"1"}}`, `{}`},
+		"pod limit from containers": {`{"resources":{"requests":{"cpu":"3","memory":"1Mi"}},"containers":[{"resources":{"limits":{"cpu":"1","memory":"2Mi"}}}]}`,
+			`{"limits":{"cpu":"1","memory":"2Mi"},"requests":{"cpu":"1","memory":"2Mi"}}`, `{"limits":{"cpu":"3","memory":"2Mi"},"requests":{"cpu":"3","memory":"1Mi"}}`},
+		"pod limit of some": {`{"resources":{"requests":{"cpu":"3"}},"containers":[{"resources":{"limits":{"cpu":"1"}}},{}]}`,
+			`{"limits":{"cpu":"1"},"requests":{"cpu":"1"}}`, `{"requests":{"cpu":"3"}}`},
+		"pod empty": {`{"resources":{},"containers":[{"resources":{"requests":{"cpu":"1"}}}]}`, `{"requests":{"cpu":"1"}}`, `{}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := &corev1.Pod{}
@@ -51,6 +55,7 @@ func TestPodResources(t *testing.T) {
 				t.Fatal(err)
 			}
 			defaults.SetPod(pod)
+			defaults.SetPodResources(pod)
 			if got := text(t, pod.Spec.Containers[0].Resources); got != c.container {
 				t.Errorf("container %s, want %s", got, c.container)
 			}

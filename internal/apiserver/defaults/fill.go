@@ -24,6 +24,13 @@ func roundUp(list corev1.ResourceList) {
 	}
 }
 
+func roundResources(r *corev1.ResourceRequirements) {
+	if r != nil {
+		roundUp(r.Limits)
+		roundUp(r.Requests)
+	}
+}
+
 // put stores a copy of the quantity, making the list where there is none.
 func put(list *corev1.ResourceList, name corev1.ResourceName, q resource.Quantity) {
 	if *list == nil {

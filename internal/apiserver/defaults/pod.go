@@ -12,7 +12,7 @@ const (
 )
 
 // SetPod fills in the defaults of a Pod: those of its spec and those that Pods have but Pod templates have not
-// (requests from limits, service links, host ports, pod-level requests).
+// (requests from limits, service links, host ports).
 func SetPod(pod *corev1.Pod) {
 	SetPodSpec(&pod.Spec)
 	if *pod.Spec.TerminationGracePeriodSeconds < 0 {
@@ -31,7 +31,6 @@ func SetPod(pod *corev1.Pod) {
 		setHostPorts(pod.Spec.Containers)
 		setHostPorts(pod.Spec.InitContainers)
 	}
-	setPodResources(pod)
 	setStatus(&pod.Status)
 	dropOldAnnotations(pod.Annotations)
 }
@@ -61,10 +60,7 @@ func SetPodSpec(spec *corev1.PodSpec) {
 		spec.TerminationGracePeriodSeconds = new(gracePeriod)
 	}
 	roundUp(spec.Overhead)
-	if spec.Resources != nil {
-		roundUp(spec.Resources.Limits)
-		roundUp(spec.Resources.Requests)
-	}
+	roundResources(spec.Resources)
 	for i := range spec.Volumes {
 		setVolume(&spec.Volumes[i])
 	}
@@ -105,31 +101,64 @@ func setHostPorts(containers []corev1.Container) {
 	}
 }
 
-// setPodResources completes partly given pod-level resources from those of the containers.
-func setPodResources(pod *corev1.Pod) {
+// SetPodResources completes partly given pod-level resources from those of the containers: when the Pod is made or
+// resized, and admission has added its containers. A limit follows only where every container has one.
+func SetPodResources(pod *corev1.Pod) {
 	r := pod.Spec.Resources
-	if r == nil || (r.Limits == nil && r.Requests == nil) {
+	if r == nil || len(r.Limits)+len(r.Requests) == 0 {
 		return
 	}
-	for name, sum := range resource.AggregateContainerLimits(pod, resource.PodResourcesOptions{}) {
-		if _, ok := r.Limits[name]; !ok && isHugePage(name) && resource.IsSupportedPodLevelResource(name) {
+	lacks := func(list corev1.ResourceList, name corev1.ResourceName) bool {
+		_, given := list[name]
+		return !given && resource.IsSupportedPodLevelResource(name)
+	}
+	limits := resource.AggregateContainerLimits(pod, resource.PodResourcesOptions{})
+	for name, sum := range limits {
+		if isHugePage(name) && lacks(r.Requests, name) && lacks(r.Limits, name) {
 			put(&r.Limits, name, sum)
 		}
 	}
 	for name, sum := range resource.AggregateContainerRequests(pod, resource.PodResourcesOptions{}) {
-		if _, ok := r.Requests[name]; !ok && resource.IsSupportedPodLevelResource(name) {
+		if !isHugePage(name) && lacks(r.Requests, name) {
 			put(&r.Requests, name, sum)
 		}
 	}
 	for name, limit := range r.Limits {
-		if _, ok := r.Requests[name]; !ok && resource.IsSupportedPodLevelResource(name) {
+		if lacks(r.Requests, name) {
 			put(&r.Requests, name, limit)
+		}
+	}
+	for name, request := range r.Requests {
+		if limit := limits[name]; lacks(r.Limits, name) && allLimit(&pod.Spec, name) {
+			if request.Cmp(limit) > 0 {
+				limit = request
+			}
+			put(&r.Limits, name, limit)
 		}
 	}
 }
 
+func allLimit(spec *corev1.PodSpec, name corev1.ResourceName) bool {
+	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range list {
+			if _, ok := list[i].Resources.Limits[name]; !ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // setStatus keeps podIP and podIPs[0] equal. Where they differ podIP counts: an older node agent knows only that field.
 func setStatus(s *corev1.PodStatus) {
+	roundUp(s.AllocatedResources)
+	roundResources(s.Resources)
+	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses} {
+		for i := range list {
+			roundUp(list[i].AllocatedResources)
+			roundResources(list[i].Resources)
+		}
+	}
 	switch {
 	case s.PodIP != "" && (len(s.PodIPs) == 0 || s.PodIPs[0].IP != s.PodIP):
 		s.PodIPs = []corev1.PodIP{{IP: s.PodIP}}

@@ -5,7 +5,6 @@ import corev1 "k8s.io/api/core/v1"
 const (
 	fileMode            = int32(0o644)
 	tokenExpiry         = int64(60 * 60)
-	certificateExpiry   = int32(24 * 60 * 60)
 	scaleIOStorageMode  = "ThinProvisioned"
 	scaleIOFileSystem   = "xfs"
 	azureDiskFileSystem = "ext4"
@@ -62,9 +61,6 @@ func setProjection(p *corev1.VolumeProjection) {
 	}
 	if p.ServiceAccountToken != nil && p.ServiceAccountToken.ExpirationSeconds == nil {
 		p.ServiceAccountToken.ExpirationSeconds = new(tokenExpiry)
-	}
-	if p.PodCertificate != nil && p.PodCertificate.MaxExpirationSeconds == nil {
-		p.PodCertificate.MaxExpirationSeconds = new(certificateExpiry)
 	}
 }
 

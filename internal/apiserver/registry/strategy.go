@@ -69,7 +69,7 @@ func (s *strategy[T, L, P, Q]) Validate(ctx context.Context, obj runtime.Object)
 	if s.kind.ByRequest != nil {
 		errs = append(errs, s.kind.ByRequest(ctx, obj.(P), nil)...)
 	}
-	return errs
+	return Distinct(errs)
 }
 
 func (s *strategy[T, L, P, Q]) ValidateUpdate(ctx context.Context, obj, old runtime.Object) (errs field.ErrorList) {
@@ -79,8 +79,11 @@ func (s *strategy[T, L, P, Q]) ValidateUpdate(ctx context.Context, obj, old runt
 	if s.kind.ByRequest != nil {
 		errs = append(errs, s.kind.ByRequest(ctx, obj.(P), old.(P))...)
 	}
-	return errs
+	return Distinct(errs)
 }
+
+// Distinct leaves out what has been said already, as kube-apiserver's strategies do.
+func Distinct(errs field.ErrorList) field.ErrorList { return errs.Filter() }
 
 func (s *strategy[T, L, P, Q]) WarningsOnCreate(ctx context.Context, obj runtime.Object) []string {
 	if s.kind.Warn == nil {

@@ -32,7 +32,7 @@ func claimTemplateMeta(p *field.Path, meta *metav1.ObjectMeta) field.ErrorList {
 		if name == "Labels" || name == "Annotations" || value.Field(i).IsZero() {
 			continue
 		}
-		errs = append(errs, field.Forbidden(p.Child(strings.ToLower(name[:1])+name[1:]), "cannot be set for an ephemeral volume"))
+		errs = append(errs, field.Forbidden(p.Child(strings.ToLower(name[:1])+name[1:]), "cannot be set"))
 	}
 	return errs
 }

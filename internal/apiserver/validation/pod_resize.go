@@ -1,6 +1,8 @@
 package validation
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -18,7 +20,7 @@ func PodResize(pod, old *corev1.Pod) field.ErrorList {
 	errs := updatedMeta(pod, old)
 	errs = append(errs, podAndSpec(pod, old)...)
 	spec := field.NewPath("spec")
-	if PodQOS(pod) != PodQOS(old) {
+	if PodQOS(pod) != cmp.Or(old.Status.QOSClass, PodQOS(old)) {
 		errs = append(errs, field.Invalid(spec, string(pod.Status.QOSClass), "Pod QOS Class may not change as a result of resizing"))
 	}
 	if !reportsResources(old) {
@@ -69,26 +71,31 @@ func sameContainers(p *field.Path, now, before *corev1.PodSpec) field.ErrorList 
 // resizedPod judges the resources of the Pod as a whole, and gives munged the old value of what may change.
 func resizedPod(p *field.Path, munged, old *corev1.PodSpec) field.ErrorList {
 	at := p.Child("resources")
-	switch {
-	case old.Resources == nil && munged.Resources == nil:
+	if !given(munged.Resources) && !given(old.Resources) {
 		return nil
+	}
+	var errs field.ErrorList
+	before := old.Resources
+	switch {
+	case before == nil:
+		before = &corev1.ResourceRequirements{}
 	case munged.Resources == nil:
 		return field.ErrorList{field.Forbidden(at, "pod-level resources cannot be removed")}
-	case old.Resources == nil:
-		restore(munged.Resources, &corev1.ResourceRequirements{})
-		if len(munged.Resources.Limits)+len(munged.Resources.Requests)+len(munged.Resources.Claims) == 0 {
-			munged.Resources = nil
-			return nil
-		}
-		return field.ErrorList{field.Forbidden(p, "only cpu and memory resources are mutable at pod-level")}
+	default:
+		errs = notRemoved(at, munged.Resources, before, "pod-level resource")
 	}
-	errs := notRemoved(at, munged.Resources, old.Resources, "pod-level resource")
-	restore(munged.Resources, old.Resources)
+	restore(munged.Resources, before)
+	if old.Resources == nil && !given(munged.Resources) && len(munged.Resources.Claims) == 0 {
+		munged.Resources = nil
+	}
 	if !equality.Semantic.DeepEqual(munged.Resources, old.Resources) {
 		errs = append(errs, field.Forbidden(p, "only cpu and memory resources are mutable at pod-level"))
 	}
 	return errs
 }
+
+// given says whether resources have a request or a limit.
+func given(r *corev1.ResourceRequirements) bool { return r != nil && len(r.Requests)+len(r.Limits) > 0 }
 
 // resizedContainers judges the resources of each container, and gives munged the old value of what may change.
 func resizedContainers(p *field.Path, munged, old *corev1.PodSpec) field.ErrorList {

@@ -1,11 +1,14 @@
 package validation
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
 )
@@ -23,9 +26,10 @@ func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs = append(errs, nomination(p.Child("nominatedNodeName"), pod, old)...)
 	if g := pod.Status.ObservedGeneration; g < 0 {
 		errs = append(errs, field.Invalid(p.Child("observedGeneration"), g, mustNotBeNegative))
-	}
+		}
 	errs = append(errs, apivalidation.ValidateImmutableField(pod.Status.QOSClass, old.Status.QOSClass, p.Child("qosClass"))...)
 	errs = append(errs, claimStatuses(p.Child("resourceClaimStatuses"), pod)...)
+	errs = append(errs, extendedClaim(p.Child("extendedResourceClaimStatus"), pod)...)
 	errs = append(errs, addresses(p, &pod.Status, &old.Status)...)
 	return append(errs, containerStatuses(p, pod, old)...)
 }
@@ -111,14 +115,12 @@ func families(p *field.Path, ips, before []string) field.ErrorList {
 	if len(ips) < 2 {
 		return errs
 	}
-	if dual, err := netutils.IsDualStackIPStrings(ips); err != nil || !dual || len(ips) > 2 {
-		errs = append(errs, field.Invalid(p, ips, "may specify no more than one IP for each IP family"))
+	dual, err := netutils.IsDualStackIPStrings(ips)
+	if err != nil {
+		errs = append(errs, field.InternalError(p, fmt.Errorf("failed to check for dual stack with error:%w", err)))
 	}
-	taken := names{}
-	for i, ip := range ips {
-		if taken.take(ip) {
-			errs = append(errs, field.Duplicate(p.Index(i), ip))
-		}
+	if !dual || len(ips) > 2 {
+		errs = append(errs, field.Invalid(p, ips, "may specify no more than one IP for each IP family"))
 	}
 	return errs
 }
@@ -144,7 +146,7 @@ func containerStatuses(p *field.Path, pod, old *corev1.Pod) field.ErrorList {
 			errs = append(errs, containerUser(at.Index(i).Child("user", "linux"), kind.now[i].User, pod.Spec.OS)...)
 			allocated := at.Index(i).Child("allocatedResourcesStatus")
 			if kind.name != "ephemeralContainerStatuses" {
-				errs = append(errs, allocatedResources(allocated, &kind.now[i], kind.containers)...)
+				errs = append(errs, allocatedResources(allocated, &kind.now[i], kind.containers, pod.Status.ExtendedResourceClaimStatus)...)
 			} else if len(kind.now[i].AllocatedResourcesStatus) > 0 {
 				errs = append(errs, field.Forbidden(allocated, "must not be specified in container status"))
 			}
@@ -220,7 +222,10 @@ func containerUser(p *field.Path, user *corev1.ContainerUser, os *corev1.PodOS) 
 	if os != nil && os.Name == corev1.Windows {
 		return field.ErrorList{field.Forbidden(p, notOnWindows)}
 	}
-	errs := userID(p.Child("uid"), &user.Linux.UID)
+	var errs field.ErrorList
+	if uid := user.Linux.UID; uid < 0 || uid > math.MaxUint32 { // what an image says, which a spec may not
+		errs = append(errs, field.Invalid(p.Child("uid"), uid, validation.InclusiveRangeError(0, math.MaxUint32)))
+	}
 	errs = append(errs, groupID(p.Child("gid"), &user.Linux.GID)...)
 	for i := range user.Linux.SupplementalGroups {
 		errs = append(errs, groupID(p.Child("supplementalGroups").Index(i), &user.Linux.SupplementalGroups[i])...)
@@ -229,12 +234,17 @@ func containerUser(p *field.Path, user *corev1.ContainerUser, os *corev1.PodOS) 
 }
 
 // allocatedResources wants each resource whose health is told to be one that the container asks for.
-func allocatedResources(p *field.Path, s *corev1.ContainerStatus, containers []corev1.Container) field.ErrorList {
+func allocatedResources(p *field.Path, s *corev1.ContainerStatus, containers []corev1.Container, extended *corev1.PodExtendedResourceClaimStatus) field.ErrorList {
 	var errs field.ErrorList
 	i := slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == s.Name })
 	for j, r := range s.AllocatedResourcesStatus {
 		at := p.Index(j)
-		if i >= 0 && !asksFor(&containers[i], string(r.Name)) {
+		claim, isClaim := strings.CutPrefix(string(r.Name), "claim:")
+		switch {
+		case i < 0:
+		case isClaim && !claims(&containers[i], claim) && !claimsExtended(&containers[i], claim, extended):
+			errs = append(errs, field.Invalid(at.Child("name"), r.Name, "must match one of the container's resource claims as 'claim:<claimName>/<requestName>' when container.resources.claims[*].request is set or 'claim:<claimName>' when it is empty"))
+		case !isClaim && !requests(&containers[i], r.Name):
 			errs = append(errs, field.Invalid(at.Child("name"), r.Name, "must match one of the container's resource requests"))
 		}
 		errs = append(errs, resourceHealth(at.Child("resources"), r.Resources)...)
@@ -242,16 +252,55 @@ func allocatedResources(p *field.Path, s *corev1.ContainerStatus, containers []c
 	return errs
 }
 
-// asksFor says whether the container requests the resource, or the claim that is written as claim:NAME[/REQUEST].
-func asksFor(c *corev1.Container, resource string) bool {
-	claim, ok := strings.CutPrefix(resource, "claim:")
-	if !ok {
-		_, ok = c.Resources.Requests[corev1.ResourceName(resource)]
-		return ok
-	}
+func requests(c *corev1.Container, resource corev1.ResourceName) bool {
+	_, ok := c.Resources.Requests[resource]
+	return ok
+}
+
+// claims says whether the container has the claim, which is written as NAME[/REQUEST].
+func claims(c *corev1.Container, claim string) bool {
 	return slices.ContainsFunc(c.Resources.Claims, func(r corev1.ResourceClaim) bool {
 		return claim == r.Name && r.Request == "" || r.Request != "" && claim == r.Name+"/"+r.Request
 	})
+}
+
+// claimsExtended says whether the claim, which is written as NAME/REQUEST, was made for an extended resource of the container.
+func claimsExtended(c *corev1.Container, claim string, s *corev1.PodExtendedResourceClaimStatus) bool {
+	name, request, _ := strings.Cut(claim, "/")
+	return s != nil && request != "" && name == s.ResourceClaimName && slices.ContainsFunc(s.RequestMappings, func(m corev1.ContainerExtendedResourceRequest) bool {
+		q := c.Resources.Requests[corev1.ResourceName(m.ResourceName)]
+		return m.ContainerName == c.Name && m.RequestName == request && !q.IsZero()
+	})
+}
+
+// extendedClaim wants the claim that was made for the containers' extended resources to name some that they request.
+func extendedClaim(p *field.Path, pod *corev1.Pod) field.ErrorList {
+	s := pod.Status.ExtendedResourceClaimStatus
+	if s == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	if len(s.RequestMappings) == 0 {
+		errs = append(errs, field.Required(p.Child("requestMappings"), "at least one request mapping is required"))
+	}
+	all := slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers)
+	for i, m := range s.RequestMappings {
+		at := p.Child("requestMappings").Index(i)
+		c := slices.IndexFunc(all, func(c corev1.Container) bool { return c.Name == m.ContainerName })
+		if c < 0 {
+			errs = append(errs, field.Invalid(at.Child("containerName"), m.ContainerName, "must match the name of an entry in spec.initContainers.name or spec.containers.name"))
+		} else if !requests(&all[c], corev1.ResourceName(m.ResourceName)) {
+			errs = append(errs, field.Invalid(at.Child("resourceName"), m.ResourceName, "must match the extended resource name of an entry in spec.initContainers.resources.requests or spec.containers.resources.requests"))
+		}
+		errs = append(errs, invalid(p.Child("requestName"), m.RequestName, validation.IsDNS1123Label(m.RequestName))...) // upstream's path
+		if slices.Contains(s.RequestMappings[:i], m) {
+			errs = append(errs, field.Duplicate(at.Child("containerName"), m.ContainerName), field.Duplicate(at.Child("resourceName"), m.ResourceName), field.Duplicate(at.Child("requestName"), m.RequestName))
+		}
+	}
+	if s.ResourceClaimName == "" {
+		return append(errs, field.Required(p.Child("resourceClaimName"), ""))
+	}
+	return append(errs, dnsSubdomain(p.Child("resourceClaimName"), s.ResourceClaimName)...)
 }
 
 func resourceHealth(p *field.Path, list []corev1.ResourceHealth) field.ErrorList {

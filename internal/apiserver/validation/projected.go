@@ -116,7 +116,7 @@ func (pr *projection) token(p *field.Path, t *corev1.ServiceAccountTokenProjecti
 func (pr *projection) certificate(p *field.Path, c *corev1.PodCertificateProjection) field.ErrorList {
 	errs := signerName(p.Child("signerName"), c.SignerName)
 	for key := range c.UserAnnotations {
-		errs = append(errs, validation.IsDomainPrefixedKey(p.Child("userAnnotations"), key)...)
+		errs = append(errs, validation.IsDomainPrefixedKey(p.Child("userAnnotations"), strings.ToLower(key))...)
 	}
 	errs = append(errs, oneOf(p.Child("keyType"), c.KeyType, "RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519")...)
 	if s := c.MaxExpirationSeconds; s != nil {

@@ -1,8 +1,9 @@
 package validation
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	podresource "k8s.io/component-helpers/resource"
 )
 
@@ -10,53 +11,36 @@ import (
 // BestEffort when none says anything, Burstable otherwise. Pod-level resources, if given, speak for all containers.
 func PodQOS(pod *corev1.Pod) corev1.PodQOSClass {
 	if podresource.IsPodLevelResourcesSet(pod) {
-		return qos([]corev1.ResourceRequirements{*pod.Spec.Resources})
+		return qos(pod.Spec.Resources)
 	}
-	var all []corev1.ResourceRequirements
-	for i := range pod.Spec.Containers {
-		all = append(all, pod.Spec.Containers[i].Resources)
-	}
-	for i := range pod.Spec.InitContainers {
-		all = append(all, pod.Spec.InitContainers[i].Resources)
-	}
-	return qos(all)
-}
-
-func qos(all []corev1.ResourceRequirements) corev1.PodQOSClass {
-	requests, limits := map[corev1.ResourceName]resource.Quantity{}, map[corev1.ResourceName]resource.Quantity{}
-	guaranteed := true
-	for i := range all {
-		sum(requests, all[i].Requests)
-		if sum(limits, all[i].Limits) < 2 {
-			guaranteed = false
+	var class corev1.PodQOSClass
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			class = common(class, qos(&list[i].Resources))
 		}
 	}
-	if len(requests) == 0 && len(limits) == 0 {
-		return corev1.PodQOSBestEffort
-	}
-	if !guaranteed || len(requests) != len(limits) {
-		return corev1.PodQOSBurstable
-	}
-	for n, request := range requests {
-		if limit, ok := limits[n]; !ok || limit.Cmp(request) != 0 {
-			return corev1.PodQOSBurstable
-		}
-	}
-	return corev1.PodQOSGuaranteed
+	return cmp.Or(class, corev1.PodQOSBestEffort)
 }
 
-// sum adds CPU and memory to the total and says how many of the two were there.
-func sum(total map[corev1.ResourceName]resource.Quantity, list corev1.ResourceList) int {
-	found := 0
+func qos(r *corev1.ResourceRequirements) corev1.PodQOSClass {
+	var class corev1.PodQOSClass
 	for _, n := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
-		q, ok := list[n]
-		if !ok || q.Sign() <= 0 {
-			continue
+		request, limit, one := r.Requests[n], r.Limits[n], corev1.PodQOSGuaranteed
+		switch {
+		case !request.Equal(limit):
+			one = corev1.PodQOSBurstable
+		case request.IsZero():
+			one = corev1.PodQOSBestEffort
 		}
-		found++
-		t := total[n]
-		t.Add(q)
-		total[n] = t
+		class = common(class, one)
 	}
-	return found
+	return class
+}
+
+// common is the class of two together, the first of which may be none.
+func common(a, b corev1.PodQOSClass) corev1.PodQOSClass {
+	if a == "" || a == b {
+		return b
+	}
+	return corev1.PodQOSBurstable
 }

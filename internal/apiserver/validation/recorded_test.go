@@ -154,6 +154,7 @@ func create(t *testing.T, body []byte) (*corev1.Pod, field.ErrorList) {
 		pod.Namespace = "cases"
 	}
 	defaults.SetPod(pod)
+	defaults.SetPodResources(pod)
 	validation.DropDisabledPodFields(pod, nil)
 	return pod, validation.PodCreate(pod)
 }
@@ -184,6 +185,7 @@ func update(t *testing.T, c recordedCase, old *corev1.Pod, subresource string) (
 		t.Fatal(err)
 	}
 	defaults.SetPod(pod)
+	defaults.SetPodResources(pod)
 	validation.DropDisabledPodFields(pod, old)
 	pod.Status = old.Status
 	switch subresource {
@@ -250,6 +252,7 @@ func givenPods(t *testing.T) map[string]*corev1.Pod {
 			}}
 		}
 		defaults.SetPod(pod)
+		defaults.SetPodResources(pod)
 	}
 	return pods
 }

@@ -98,23 +98,17 @@ func pageMultiple(p *field.Path, n corev1.ResourceName, q resource.Quantity) fie
 
 func containerResourceName(p *field.Path, name string) field.ErrorList {
 	errs := qualifiedName(p, name)
-	if len(errs) > 0 {
-		return errs
+	n, plain := corev1.ResourceName(name), !strings.Contains(name, "/")
+	if len(errs) == 0 && plain && !isStandard(name) {
+		errs = append(errs, field.Invalid(p, name, "must be a standard resource type or fully qualified"))
 	}
-	n := corev1.ResourceName(name)
-	if !strings.Contains(name, "/") {
-		if isStandardForContainers(n) {
-			return nil
-		}
-		if !isStandard(name) {
-			errs = append(errs, field.Invalid(p, name, "must be a standard resource type or fully qualified"))
-		}
-		return append(errs, field.Invalid(p, name, "must be a standard resource for containers"))
+	switch {
+	case plain && !isStandardForContainers(n):
+		errs = append(errs, field.Invalid(p, name, "must be a standard resource for containers"))
+	case !plain && !isNative(n) && !isExtended(n):
+		errs = append(errs, field.Invalid(p, name, "doesn't follow extended resource name standard"))
 	}
-	if !isNative(n) && !isExtended(n) {
-		return field.ErrorList{field.Invalid(p, name, "doesn't follow extended resource name standard")}
-	}
-	return nil
+	return errs
 }
 
 // claimNames wants each claim of a container to be one of the Pod's, and none twice.

@@ -30,6 +30,7 @@ func pod(t testing.TB, spec string) *corev1.Pod {
 
 func judged(p *corev1.Pod) field.ErrorList {
 	defaults.SetPod(p)
+	defaults.SetPodResources(p)
 	validation.DropDisabledPodFields(p, nil)
 	return validation.PodCreate(p)
 }

@@ -98,7 +98,11 @@ func networkSources(v *corev1.Volume) []sourceRule {
 // disk makes the check of a disk with partitions.
 func disk(name, id string, partition int32) func(*field.Path) field.ErrorList {
 	return func(p *field.Path) field.ErrorList {
-		return append(required(p.Child(name), id), inRange(p.Child("partition"), int(partition), 0, maxUnit)...)
+		errs := required(p.Child(name), id)
+		if partition < 0 || partition > maxUnit { // 0 is for none
+			errs = append(errs, field.Invalid(p.Child("partition"), partition, validation.InclusiveRangeError(1, maxUnit)))
+		}
+		return errs
 	}
 }
 
@@ -270,5 +274,5 @@ func csiDriver(p *field.Path, name string) field.ErrorList {
 	if len(name) > validation.DNS1123LabelMaxLength {
 		errs = append(errs, field.TooLong(p, name, validation.DNS1123LabelMaxLength))
 	}
-	return append(errs, dnsSubdomain(p, strings.ToLower(name))...)
+	return append(errs, invalid(p, name, validation.IsDNS1123Subdomain(strings.ToLower(name)))...)
 }

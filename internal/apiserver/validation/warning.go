@@ -58,11 +58,11 @@ func (w *warnings) pod(root *field.Path, annotations map[string]string, spec *co
 	}
 	w.files(spec.Volumes)
 	w.references(p, spec)
-	w.fractions(p.Child("overhead"), spec.Overhead)
+	w.fractions(p.Child("overhead"), spec.Overhead, corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
 	eachContainer(p, spec, func(at *field.Path, c *corev1.Container) {
 		w.variables(at.Child("env"), c.Env)
-		w.fractions(at.Child("resources", "limits"), c.Resources.Limits)
-		w.fractions(at.Child("resources", "requests"), c.Resources.Requests)
+		w.fractions(at.Child("resources", "limits"), c.Resources.Limits, corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
+		w.fractions(at.Child("resources", "requests"), c.Resources.Requests, corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
 	})
 	w.ports(p, spec)
 	if s := spec.TerminationGracePeriodSeconds; s != nil && *s < 0 {
@@ -211,10 +211,9 @@ func (w *warnings) volume(p *field.Path, v *corev1.Volume) {
 		}
 	}
 	if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
-		q, ok := v.Ephemeral.VolumeClaimTemplate.Spec.Resources.Requests[corev1.ResourceStorage]
-		if ok && q.MilliValue()%perThousand != 0 {
-			w.add(p.Child("ephemeral", "volumeClaimTemplate", "spec", "resources", "requests").Key(string(corev1.ResourceStorage)), fractional, q.String())
-		}
+		at, r := p.Child("ephemeral", "volumeClaimTemplate", "spec", "resources"), v.Ephemeral.VolumeClaimTemplate.Spec.Resources
+		w.fractions(at.Child("requests"), r.Requests, corev1.ResourceStorage)
+		w.fractions(at.Child("limits"), r.Limits, corev1.ResourceStorage)
 	}
 }
 
@@ -258,8 +257,8 @@ func (w *warnings) ip(p *field.Path, value string) {
 
 const fractional = "fractional byte value %q is invalid, must be an integer"
 
-func (w *warnings) fractions(p *field.Path, list corev1.ResourceList) {
-	for _, n := range []corev1.ResourceName{corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
+func (w *warnings) fractions(p *field.Path, list corev1.ResourceList, resources ...corev1.ResourceName) {
+	for _, n := range resources {
 		if q, ok := list[n]; ok && q.MilliValue()%perThousand != 0 {
 			w.add(p.Key(string(n)), fractional, q.String())
 		}

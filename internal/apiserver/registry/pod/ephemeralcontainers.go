@@ -119,7 +119,7 @@ func (ephemeralContainersStrategy) PrepareForUpdate(_ context.Context, obj, old 
 }
 
 func (ephemeralContainersStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
-	return validation.PodEphemeralContainersUpdate(obj.(*corev1.Pod), old.(*corev1.Pod))
+	return registry.Distinct(validation.PodEphemeralContainersUpdate(obj.(*corev1.Pod), old.(*corev1.Pod)))
 }
 
 // GetResetFieldsFilter implements rest.ResetFieldsFilterStrategy: of all fields, this subresource writes one.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/warning"
 
+	"github.com/mayfly-run/mayfly/internal/apiserver/defaults"
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
 	"github.com/mayfly-run/mayfly/internal/apiserver/validation"
 )
@@ -66,7 +67,7 @@ func describe() kind {
 		Update:        validation.PodUpdate,
 		UpdateStatus:  validation.PodStatusUpdate,
 		Prepare:       prepare,
-		PrepareUpdate: func(_ context.Context, pod, old *corev1.Pod) { validation.DropDisabledPodFields(pod, old) },
+		PrepareUpdate: prepareUpdate,
 		KeepStatus:    keepStatus,
 		KeepSpec:      keepSpec,
 		Kept:          []string{"metadata.deletionTimestamp", "metadata.ownerReferences"},
@@ -80,12 +81,26 @@ func describe() kind {
 }
 
 func prepare(ctx context.Context, pod *corev1.Pod) {
-	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: validation.PodQOS(pod)}
+	pod.Status = corev1.PodStatus{Phase: corev1.PodPending}
 	// What the client wrote deserves the warning, not what is derived from it.
 	for _, w := range validation.AppArmorWarnings(pod) {
 		warning.AddWarning(ctx, "", w)
 	}
 	validation.DropDisabledPodFields(pod, nil)
+	defaults.SetPodResources(pod)
+	pod.Status.QOSClass = validation.PodQOS(pod)
+}
+
+func prepareUpdate(_ context.Context, pod, old *corev1.Pod) {
+	keepPodResources(pod, old)
+	validation.DropDisabledPodFields(pod, old)
+}
+
+// keepPodResources keeps what a client leaves out that does not know of it.
+func keepPodResources(pod, old *corev1.Pod) {
+	if pod.Spec.Resources == nil {
+		pod.Spec.Resources = old.Spec.Resources.DeepCopy()
+	}
 }
 
 func keepStatus(pod, old *corev1.Pod) {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	"github.com/mayfly-run/mayfly/internal/apiserver/defaults"
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
 	"github.com/mayfly-run/mayfly/internal/apiserver/validation"
 )
@@ -40,6 +41,7 @@ type resizeStrategy struct{ partial }
 func (resizeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	pod, stored := obj.(*corev1.Pod), old.(*corev1.Pod)
 	if !sameNames(pod.Spec.Containers, stored.Spec.Containers) || !sameNames(pod.Spec.InitContainers, stored.Spec.InitContainers) {
+		validation.DropDisabledPodFields(pod, stored)
 		return
 	}
 	sent := *pod
@@ -49,6 +51,8 @@ func (resizeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 	takeResources(pod.Spec.Containers, sent.Spec.Containers)
 	takeResources(pod.Spec.InitContainers, sent.Spec.InitContainers)
 	pod.Spec.Resources = sent.Spec.Resources
+	keepPodResources(pod, stored)
+	defaults.SetPodResources(pod)
 	validation.DropDisabledPodFields(pod, stored)
 	if !equality.Semantic.DeepEqual(pod.Spec, stored.Spec) {
 		pod.Generation = stored.Generation + 1
@@ -67,5 +71,5 @@ func takeResources(to, from []corev1.Container) {
 
 func (resizeStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	pod := obj.(*corev1.Pod)
-	return validation.PodResize(pod, old.(*corev1.Pod))
+	return registry.Distinct(validation.PodResize(pod, old.(*corev1.Pod)))
 }
