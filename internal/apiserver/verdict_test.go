@@ -139,7 +139,7 @@ func TestVerdictsOfKinds(t *testing.T) {
 		},
 		"policy expressions": {
 			{"POST", policiesPath, vapOf("matchConditions: [{name: a, expression: 'variables.v'}], variables: [{name: v, expression: 'true'}], validations: [{expression: 'variables.v'}]"), 422, "spec.matchConditions[0].expression"},
-			{"POST", policiesPath, vapOf("variables: [{name: '9', expression: 'true'}], validations: [{expression: 'true'}]"), 422, "not a valid CEL identifier"},
+			{"POST", policiesPath, vapOf("variables: [{name: '9', expression: 'true'}], validations: [{expression: 'true'}]"), 422, "a valid CEL identifier"},
 			{"POST", policiesPath, vapOf("validations: [{expression: ' '}, {expression: '1'}, {expression: 'true', messageExpression: 'authorizer.path(\"/\").check(\"get\").reason()'}]"), 422, "spec.validations[0].expression: Required value"},
 			{"POST", policiesPath, vapOf("validations: [{expression: 'params.x'}]"), 422, "spec.validations[0].expression"},
 			{"POST", policiesPath, vapOf("variables: [{name: v, expression: 'true'}], validations: [{expression: 'variables.v'}], auditAnnotations: [{key: k, valueExpression: '\"a\"'}]"), 201, ""},

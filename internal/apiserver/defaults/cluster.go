@@ -17,12 +17,23 @@ func SetNamespace(ns *corev1.Namespace) {
 	fill(&ns.Status.Phase, corev1.NamespaceActive)
 }
 
-// SetNode makes all of a node's capacity allocatable when the node does not say otherwise.
+// SetNode makes all of a node's capacity allocatable when the node does not say otherwise, and keeps podCIDR and podCIDRs equal.
 func SetNode(n *corev1.Node) {
 	roundUp(n.Status.Capacity)
 	roundUp(n.Status.Allocatable)
 	if n.Status.Allocatable == nil && n.Status.Capacity != nil {
 		n.Status.Allocatable = n.Status.Capacity.DeepCopy()
+	}
+	keepFirst(&n.Spec.PodCIDR, &n.Spec.PodCIDRs)
+}
+
+// keepFirst keeps one and the first of many equal. Where they differ the one counts: older clients know only that field.
+func keepFirst(one *string, many *[]string) {
+	switch {
+	case *one != "" && (len(*many) == 0 || (*many)[0] != *one):
+		*many = []string{*one}
+	case len(*many) > 0:
+		*one = (*many)[0]
 	}
 }
 

@@ -68,7 +68,7 @@ func (s statusStrategy[T, L, P, Q]) ValidateUpdate(_ context.Context, obj, old r
 	if s.kind.UpdateStatus == nil {
 		return nil
 	}
-	return Distinct(s.kind.UpdateStatus(obj.(P), old.(P)))
+	return s.kind.UpdateStatus(obj.(P), old.(P))
 }
 
 func (s statusStrategy[T, L, P, Q]) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {

@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/operation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -17,10 +18,24 @@ import (
 // DeleteOptions are metav1's.
 type DeleteOptions = metav1.DeleteOptions
 
+// Distinct makes a strategy say each error once, as all of kube-apiserver's do.
+type Distinct struct{}
+
+// DeclarativeValidationConfig implements rest.DeclarativeValidationStrategy.
+func (Distinct) DeclarativeValidationConfig(context.Context, runtime.Object, runtime.Object) rest.DeclarativeValidationConfig {
+	return rest.DeclarativeValidationConfig{}
+}
+
+// ValidateDeclaratively implements rest.DeclarativeValidationStrategy. It is given what all rules together found.
+func (Distinct) ValidateDeclaratively(_ context.Context, _, _ runtime.Object, errs field.ErrorList, _ operation.Type, _ rest.DeclarativeValidationConfig) field.ErrorList {
+	return errs.Filter()
+}
+
 // strategy turns a Kind into what the generic store asks of create, update and delete strategies.
 type strategy[T, L any, P Object[T], Q Object[L]] struct {
 	runtime.ObjectTyper
 	names.NameGenerator
+	Distinct
 	kind Kind[T, L, P, Q]
 }
 
@@ -69,7 +84,7 @@ func (s *strategy[T, L, P, Q]) Validate(ctx context.Context, obj runtime.Object)
 	if s.kind.ByRequest != nil {
 		errs = append(errs, s.kind.ByRequest(ctx, obj.(P), nil)...)
 	}
-	return Distinct(errs)
+	return errs
 }
 
 func (s *strategy[T, L, P, Q]) ValidateUpdate(ctx context.Context, obj, old runtime.Object) (errs field.ErrorList) {
@@ -79,11 +94,8 @@ func (s *strategy[T, L, P, Q]) ValidateUpdate(ctx context.Context, obj, old runt
 	if s.kind.ByRequest != nil {
 		errs = append(errs, s.kind.ByRequest(ctx, obj.(P), old.(P))...)
 	}
-	return Distinct(errs)
+	return errs
 }
-
-// Distinct leaves out what has been said already, as kube-apiserver's strategies do.
-func Distinct(errs field.ErrorList) field.ErrorList { return errs.Filter() }
 
 func (s *strategy[T, L, P, Q]) WarningsOnCreate(ctx context.Context, obj runtime.Object) []string {
 	if s.kind.Warn == nil {

@@ -192,7 +192,7 @@ func validatingBindingSpec(s *admissionregistrationv1.ValidatingAdmissionPolicyB
 	errs := bindingFrame(p, s.PolicyName, s.ParamRef, s.MatchResources)
 	at := p.Child("validationActions")
 	if len(s.ValidationActions) == 0 {
-		errs = append(errs, field.Required(at, "at least one validation action is required"))
+		errs = append(errs, field.Required(at, ""))
 	}
 	seen := map[admissionregistrationv1.ValidationAction]bool{}
 	for i, a := range s.ValidationActions {

@@ -49,7 +49,11 @@ func PriorityClassUpdate(c, old *schedulingv1.PriorityClass) field.ErrorList {
 // RuntimeClassCreate judges a new RuntimeClass.
 func RuntimeClassCreate(c *nodev1.RuntimeClass) field.ErrorList {
 	errs := createdLoosely(&c.ObjectMeta, false, apivalidation.NameIsDNSSubdomain)
-	errs = append(errs, dnsLabel(field.NewPath("handler"), c.Handler)...)
+	if handler := field.NewPath("handler"); c.Handler == "" {
+		errs = append(errs, field.Required(handler, ""))
+	} else {
+		errs = append(errs, dnsLabel(handler, c.Handler)...)
+	}
 	if c.Overhead != nil {
 		errs = append(errs, containerResources(field.NewPath("overhead"), &corev1.ResourceRequirements{Limits: c.Overhead.PodFixed}, nil)...)
 	}

@@ -3,6 +3,7 @@ package validation
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -21,7 +22,7 @@ func NodeCreate(n *corev1.Node) field.ErrorList {
 	errs := created(&n.ObjectMeta, false, apivalidation.NameIsDNSSubdomain)
 	errs = append(errs, nodeAnnotations(field.NewPath("metadata", "annotations"), n.Annotations)...)
 	errs = append(errs, taints(field.NewPath("metadata", "taints"), n.Spec.Taints)...)
-	errs = append(errs, capacities(field.NewPath("status"), &n.Status)...)
+	errs = append(errs, nodeStatus(&n.Status)...)
 	return append(errs, podCIDRs(field.NewPath("spec", "podCIDRs"), n.Spec.PodCIDRs)...)
 }
 
@@ -40,10 +41,30 @@ func podCIDRs(p *field.Path, list []string) field.ErrorList {
 	if !dual || len(list) > maxPodCIDRs {
 		errs = append(errs, field.Invalid(p, list, "may specify no more than one CIDR for each IP family"))
 	}
-	taken := names{}
-	for i, cidr := range list {
-		if taken.take(cidr) {
-			errs = append(errs, field.Duplicate(p.Index(i), cidr))
+	return errs
+}
+
+// declaredFeature is the form of what a node says that it can do.
+var declaredFeature = regexp.MustCompile(`^[A-Z][a-zA-Z0-9]*(/[a-zA-Z][a-zA-Z0-9]*)*$`)
+
+// nodeStatus holds the rules of what a node may say at its creation as well.
+func nodeStatus(s *corev1.NodeStatus) field.ErrorList {
+	p := field.NewPath("status")
+	errs := capacities(p, s)
+	if swap := s.NodeInfo.Swap; swap != nil && swap.Capacity != nil && *swap.Capacity <= 0 {
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "nodeSwapStatus", "capacity"), *swap.Capacity, "must be greater than zero")) // upstream's path
+	}
+	for i, feature := range s.DeclaredFeatures {
+		at := p.Child("declaredFeatures").Index(i)
+		if !declaredFeature.MatchString(feature) {
+			errs = append(errs, field.Invalid(at, feature, fmt.Sprintf("invalid feature name %q: must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes", feature)))
+		}
+		switch {
+		case i == 0:
+		case feature == s.DeclaredFeatures[i-1]:
+			errs = append(errs, field.Duplicate(at, feature))
+		case feature < s.DeclaredFeatures[i-1]:
+			errs = append(errs, field.Invalid(at, feature, "list must be sorted alphabetically"))
 		}
 	}
 	return errs
@@ -127,7 +148,7 @@ func NodeUpdate(n, old *corev1.Node) field.ErrorList {
 func NodeStatusUpdate(n, old *corev1.Node) field.ErrorList {
 	errs := updated(&n.ObjectMeta, &old.ObjectMeta)
 	errs = append(errs, nodeAnnotations(field.NewPath("metadata", "annotations"), n.Annotations)...)
-	errs = append(errs, capacities(field.NewPath("status"), &n.Status)...)
+	errs = append(errs, nodeStatus(&n.Status)...)
 	errs = append(errs, taints(field.NewPath("metadata", "taints"), n.Spec.Taints)...)
 	taken := map[corev1.NodeAddress]bool{}
 	for i, a := range n.Status.Addresses {

@@ -26,7 +26,7 @@ func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs = append(errs, nomination(p.Child("nominatedNodeName"), pod, old)...)
 	if g := pod.Status.ObservedGeneration; g < 0 {
 		errs = append(errs, field.Invalid(p.Child("observedGeneration"), g, mustNotBeNegative))
-		}
+	}
 	errs = append(errs, apivalidation.ValidateImmutableField(pod.Status.QOSClass, old.Status.QOSClass, p.Child("qosClass"))...)
 	errs = append(errs, claimStatuses(p.Child("resourceClaimStatuses"), pod)...)
 	errs = append(errs, extendedClaim(p.Child("extendedResourceClaimStatus"), pod)...)

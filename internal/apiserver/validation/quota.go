@@ -77,7 +77,7 @@ func scopeRequirement(p *field.Path, r corev1.ScopedResourceSelectorRequirement)
 	var errs field.ErrorList
 	if r.ScopeName != corev1.ResourceQuotaScopePriorityClass && r.ScopeName != corev1.ResourceQuotaScopeVolumeAttributesClass &&
 		isScope(r.ScopeName) && r.Operator != corev1.ScopeSelectorOpExists {
-		errs = append(errs, field.Invalid(p.Child("operator"), r.Operator, "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, "+
+		errs = append(errs, field.Invalid(p.Child("operator"), r.Operator, "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, "+
 			"ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"))
 	}
 	switch r.Operator {
@@ -99,7 +99,7 @@ func scopeRequirement(p *field.Path, r corev1.ScopedResourceSelectorRequirement)
 func scopeOf(p *field.Path, shown any, scope corev1.ResourceQuotaScope, hard corev1.ResourceList) field.ErrorList {
 	var errs field.ErrorList
 	for _, n := range sortedNames(hard) {
-		if isStandard(string(n)) && !inScope(scope, n) {
+		if isStandard(string(n)) && !isExtended(n) && !inScope(scope, n) {
 			errs = append(errs, field.Invalid(p, shown, "unsupported scope applied to resource"))
 		}
 	}

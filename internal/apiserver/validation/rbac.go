@@ -29,7 +29,11 @@ func ClusterRoleCreate(r *rbacv1.ClusterRole) field.ErrorList {
 		errs = append(errs, field.Required(at, "at least one clusterRoleSelector required if aggregationRule is non-nil"))
 	}
 	for i := range r.AggregationRule.ClusterRoleSelectors {
-		errs = append(errs, metavalidation.ValidateLabelSelector(&r.AggregationRule.ClusterRoleSelectors[i], metavalidation.LabelSelectorValidationOptions{}, at.Index(i))...)
+		selector := &r.AggregationRule.ClusterRoleSelectors[i]
+		errs = append(errs, metavalidation.ValidateLabelSelector(selector, metavalidation.LabelSelectorValidationOptions{}, at.Index(i))...)
+		if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
+			errs = append(errs, field.Invalid(at.Index(i), nil, "invalid label selector."))
+		}
 	}
 	return errs
 }
@@ -50,7 +54,7 @@ func rules(list []rbacv1.PolicyRule, namespaced bool) field.ErrorList {
 func rule(p *field.Path, r *rbacv1.PolicyRule, namespaced bool) field.ErrorList {
 	var errs field.ErrorList
 	if len(r.Verbs) == 0 {
-		errs = append(errs, field.Required(p.Child("verbs"), "verbs must contain at least one value"))
+		errs = append(errs, field.Required(p.Child("verbs"), ""))
 	}
 	if len(r.NonResourceURLs) > 0 {
 		at := p.Child("nonResourceURLs")

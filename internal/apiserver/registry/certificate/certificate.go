@@ -32,7 +32,7 @@ func New(o registry.Options) (map[string]rest.Storage, error) {
 	return map[string]rest.Storage{
 		"certificatesigningrequests":          s,
 		"certificatesigningrequests/status":   registry.NewStatus(o, s, k),
-		"certificatesigningrequests/approval": &approvals{registry.NewSubresource(s, approval{o.Scheme, names.SimpleNameGenerator})},
+		"certificatesigningrequests/approval": &approvals{registry.NewSubresource(s, approval{ObjectTyper: o.Scheme, NameGenerator: names.SimpleNameGenerator})},
 	}, nil
 }
 
@@ -131,6 +131,7 @@ func (*approvals) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 type approval struct {
 	runtime.ObjectTyper
 	names.NameGenerator
+	registry.Distinct
 }
 
 func (approval) NamespaceScoped() bool { return false }

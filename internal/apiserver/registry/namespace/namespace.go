@@ -57,7 +57,7 @@ func New(o registry.Options) (map[string]rest.Storage, error) {
 	return map[string]rest.Storage{
 		"namespaces":          &Namespaces{store: s},
 		"namespaces/status":   registry.NewStatus(o, s, k),
-		"namespaces/finalize": &finalize{registry.NewSubresource(s, finalizeStrategy{o.Scheme})},
+		"namespaces/finalize": &finalize{registry.NewSubresource(s, finalizeStrategy{ObjectTyper: o.Scheme})},
 	}, nil
 }
 
@@ -143,7 +143,10 @@ func (*finalize) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return registry.ResetFields("v1", "status")
 }
 
-type finalizeStrategy struct{ runtime.ObjectTyper }
+type finalizeStrategy struct {
+	runtime.ObjectTyper
+	registry.Distinct
+}
 
 func (finalizeStrategy) NamespaceScoped() bool                         { return false }
 func (finalizeStrategy) AllowCreateOnUpdate(context.Context) bool      { return false }

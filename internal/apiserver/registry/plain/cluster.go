@@ -12,12 +12,24 @@ import (
 	"github.com/mayfly-run/mayfly/internal/apiserver/validation"
 )
 
+// dropElection leaves out what the server would have to elect leaders by (CoordinatedLeaderElection), unless it is there already.
+func dropElection(s, old *coordinationv1.LeaseSpec) {
+	if old.Strategy == nil {
+		s.Strategy = nil
+	}
+	if old.PreferredHolder == nil {
+		s.PreferredHolder = nil
+	}
+}
+
 // Coordination are Leases.
 func Coordination(o registry.Options) (Storages, error) {
 	all := Storages{}
 	_, err := add(o, all, registry.Kind[coordinationv1.Lease, coordinationv1.LeaseList, *coordinationv1.Lease, *coordinationv1.LeaseList]{
 		Resource: coordinationv1.Resource("leases"), Namespaced: true, CreateOnUpdate: true, ConditionalUpdate: true,
 		Create: validation.LeaseCreate, Update: validation.LeaseUpdate,
+		Prepare:       func(_ context.Context, l *coordinationv1.Lease) { dropElection(&l.Spec, &coordinationv1.LeaseSpec{}) },
+		PrepareUpdate: func(_ context.Context, l, old *coordinationv1.Lease) { dropElection(&l.Spec, &old.Spec) },
 	})
 	return all, err
 }

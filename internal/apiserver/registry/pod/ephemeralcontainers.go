@@ -23,7 +23,7 @@ import (
 type EphemeralContainers struct{ *registry.Subresource }
 
 func newEphemeralContainers(o registry.Options, pods *registry.Storage) *EphemeralContainers {
-	return &EphemeralContainers{registry.NewSubresource(pods, ephemeralContainersStrategy{partial{o.Scheme}})}
+	return &EphemeralContainers{registry.NewSubresource(pods, ephemeralContainersStrategy{partial{ObjectTyper: o.Scheme}})}
 }
 
 // Get implements rest.Getter.
@@ -91,7 +91,10 @@ func Complete(pod, stored *corev1.Pod) {
 }
 
 // partial is what strategies of Pod subresources have in common: none creates.
-type partial struct{ runtime.ObjectTyper }
+type partial struct {
+	runtime.ObjectTyper
+	registry.Distinct
+}
 
 func (partial) NamespaceScoped() bool                         { return true }
 func (partial) AllowCreateOnUpdate(context.Context) bool      { return false }
@@ -119,7 +122,7 @@ func (ephemeralContainersStrategy) PrepareForUpdate(_ context.Context, obj, old 
 }
 
 func (ephemeralContainersStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
-	return registry.Distinct(validation.PodEphemeralContainersUpdate(obj.(*corev1.Pod), old.(*corev1.Pod)))
+	return validation.PodEphemeralContainersUpdate(obj.(*corev1.Pod), old.(*corev1.Pod))
 }
 
 // GetResetFieldsFilter implements rest.ResetFieldsFilterStrategy: of all fields, this subresource writes one.

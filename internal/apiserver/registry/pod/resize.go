@@ -19,7 +19,7 @@ import (
 type Resize struct{ *registry.Subresource }
 
 func newResize(o registry.Options, pods *registry.Storage) *Resize {
-	return &Resize{registry.NewSubresource(pods, resizeStrategy{partial{o.Scheme}})}
+	return &Resize{registry.NewSubresource(pods, resizeStrategy{partial{ObjectTyper: o.Scheme}})}
 }
 
 // GetResetFieldsFilter implements rest.ResetFieldsFilterStrategy.
@@ -71,5 +71,5 @@ func takeResources(to, from []corev1.Container) {
 
 func (resizeStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	pod := obj.(*corev1.Pod)
-	return registry.Distinct(validation.PodResize(pod, old.(*corev1.Pod)))
+	return validation.PodResize(pod, old.(*corev1.Pod))
 }

@@ -79,7 +79,7 @@ func (e *expressions) variables(p *field.Path, all []admissionregistrationv1.Var
 	for i, v := range all {
 		at := p.Index(i)
 		if e.given(at.Child("name"), v.Name, "name is not specified") && !isIdentifier(v.Name) {
-			e.errs = append(e.errs, field.Invalid(at.Child("name"), v.Name, "name is not a valid CEL identifier"))
+			e.errs = append(e.errs, field.Invalid(at.Child("name"), v.Name, "must be a valid CEL identifier"))
 		}
 		if !e.given(at.Child("expression"), v.Expression, noExpression) {
 			continue
