@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // mutations are objects that kube-apiserver 1.37.2 accepted, and Pods that are there when they are sent.
@@ -34,12 +35,7 @@ type mutation struct {
 
 // TestMutatedCases holds this server against kube-apiserver's verdicts on Pods with one value of every field wrong, odd or absent.
 func TestMutatedCases(t *testing.T) {
-	i := start(t)
-	httpClient, err := rest.HTTPClientFor(i.Admin())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := caller{http: httpClient, url: i.URL}
+	c := judge(t)
 	content, err := os.ReadFile("testdata/cases/mutated.json")
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +63,25 @@ func TestMutatedCases(t *testing.T) {
 	if lines.Err() != nil || count < 3000 {
 		t.Errorf("%d cases, %v", count, lines.Err())
 	}
+}
+
+// judge is this server, or the one of the kubeconfig that MAYFLY_REFERENCE names (hack/reference.sh), from which the verdicts are.
+func judge(t *testing.T) caller {
+	t.Helper()
+	var config *rest.Config
+	if reference := os.Getenv("MAYFLY_REFERENCE"); reference == "" {
+		config = start(t).Admin()
+	} else {
+		var err error
+		if config, err = clientcmd.BuildConfigFromFlags("", reference); err != nil {
+			t.Fatal(err)
+		}
+	}
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return caller{http: httpClient, url: config.Host}
 }
 
 // prepare makes the Pods that are given, and sees that the bases are taken as they are.
