@@ -54,15 +54,19 @@ const reviewPath = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 // hold has a request in flight whose body never ends, until the test does.
 func hold(t *testing.T, client *http.Client, url string) {
 	t.Helper()
-	body, _ := io.Pipe()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
 	go func() {
-		if resp, err := client.Do(r); err == nil {
-			resp.Body.Close()
+		for again := true; again; {
+			body, _ := io.Pipe()
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set("Content-Type", "application/json")
+			resp, err := client.Do(r)
+			if again = err == nil && resp.StatusCode == http.StatusTooManyRequests; err == nil { // whoever looks took its place
+				resp.Body.Close()
+			}
 		}
 	}()
 }
