@@ -31,7 +31,7 @@ token=$(openssl rand -hex 16)
 	--service-account-issuer https://kubernetes.default.svc --service-account-key-file "$data/accounts.key" \
 	--service-account-signing-key-file "$data/accounts.key" >"$data/apiserver.log" 2>&1 &
 for _ in $(seq 100); do
-	curl -sk "https://127.0.0.1:$port/readyz" >/dev/null && break
+	curl -skf "https://127.0.0.1:$port/readyz" >/dev/null && break
 	kill -0 $! 2>/dev/null || { tail -3 "$data/apiserver.log" >&2; die "kube-apiserver ended"; }
 	sleep 0.3
 done

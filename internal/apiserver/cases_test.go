@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"reflect"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 const casesNamespace = "cases"
@@ -61,16 +63,29 @@ func (c caller) send(method, path string, body []byte, ctype string) (int, map[s
 	return resp.StatusCode, o, nil
 }
 
+// must sends what has to be taken.
+func (c caller) must(t *testing.T, method, path, body, ctype string) map[string]any {
+	t.Helper()
+	code, o, err := c.send(method, path, []byte(body), ctype)
+	if err != nil || code >= 300 {
+		t.Fatalf("%s %s: %d %v %v", method, path, code, o["message"], err)
+	}
+	return o
+}
+
 // TestRecordedCases holds this server against the recorded verdicts: the status code agrees; where the reference
 // refused, so does the set of refused fields; where it accepted, every recorded default stands.
 func TestRecordedCases(t *testing.T) {
-	i := start(t)
-	httpClient, err := rest.HTTPClientFor(i.Admin())
+	c := judge(t)
+	raw, err := os.ReadFile("testdata/cases/given.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := caller{http: httpClient, url: i.URL}
-	prepareCases(t, c)
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &given); err != nil {
+		t.Fatal(err)
+	}
+	prepareCases(t, c, slices.Collect(maps.Values(given)))
 	f, err := os.Open("testdata/cases/pods.jsonl")
 	if err != nil {
 		t.Fatal(err)
@@ -96,30 +111,37 @@ func TestRecordedCases(t *testing.T) {
 	}
 }
 
-func prepareCases(t *testing.T, c caller) {
+// judge is this server, or the one of the kubeconfig that MAYFLY_REFERENCE names (hack/reference.sh), from which the verdicts are.
+func judge(t *testing.T) caller {
 	t.Helper()
-	must := func(method, path, body, ctype string) {
-		t.Helper()
-		code, o, err := c.send(method, path, []byte(body), ctype)
-		if err != nil || code >= 300 {
-			t.Fatalf("%s %s: %d %v %v", method, path, code, o["message"], err)
+	var config *rest.Config
+	if reference := os.Getenv("MAYFLY_REFERENCE"); reference == "" {
+		config = start(t).Admin()
+	} else {
+		var err error
+		if config, err = clientcmd.BuildConfigFromFlags("", reference); err != nil {
+			t.Fatal(err)
 		}
 	}
-	const js = "application/json"
-	must("POST", "/api/v1/namespaces", `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"cases"}}`, js)
-	must("POST", "/api/v1/namespaces/cases/serviceaccounts", `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}`, js)
-	raw, err := os.ReadFile("testdata/cases/given.json")
+	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var given map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &given); err != nil {
-		t.Fatal(err)
-	}
+	return caller{http: httpClient, url: config.Host}
+}
+
+const casesPods = "/api/v1/namespaces/" + casesNamespace + "/pods"
+
+// prepareCases makes the Pods that are given, and gives the one called used an ephemeral container.
+func prepareCases(t *testing.T, c caller, given []json.RawMessage) {
+	t.Helper()
+	const js = "application/json"
+	c.must(t, "POST", "/api/v1/namespaces", `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"cases"}}`, js)
+	c.must(t, "POST", "/api/v1/namespaces/cases/serviceaccounts", `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}`, js)
 	for _, pod := range given {
-		must("POST", "/api/v1/namespaces/cases/pods", string(pod), js)
+		c.must(t, "POST", casesPods, string(pod), js)
 	}
-	must("PATCH", "/api/v1/namespaces/cases/pods/used/ephemeralcontainers", `{"spec":{"ephemeralContainers":[{"name":"dbg","image":"busybox"}]}}`, "application/strategic-merge-patch+json")
+	c.must(t, "PATCH", casesPods+"/used/ephemeralcontainers", `{"spec":{"ephemeralContainers":[{"name":"dbg","image":"busybox"}]}}`, "application/strategic-merge-patch+json")
 }
 
 func (r recorded) check(c caller) string {
@@ -147,7 +169,7 @@ func (r recorded) check(c caller) string {
 
 func (r recorded) body(c caller) ([]byte, error) {
 	if r.Put != "" {
-		_, o, err := c.send("GET", "/api/v1/namespaces/"+casesNamespace+"/pods/"+r.Put, nil, "")
+		_, o, err := c.send("GET", casesPods+"/"+r.Put, nil, "")
 		if err != nil {
 			return nil, err
 		}

@@ -2,16 +2,15 @@ package apiserver
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // mutations are objects that kube-apiserver 1.37.2 accepted, and Pods that are there when they are sent.
@@ -65,43 +64,10 @@ func TestMutatedCases(t *testing.T) {
 	}
 }
 
-// judge is this server, or the one of the kubeconfig that MAYFLY_REFERENCE names (hack/reference.sh), from which the verdicts are.
-func judge(t *testing.T) caller {
-	t.Helper()
-	var config *rest.Config
-	if reference := os.Getenv("MAYFLY_REFERENCE"); reference == "" {
-		config = start(t).Admin()
-	} else {
-		var err error
-		if config, err = clientcmd.BuildConfigFromFlags("", reference); err != nil {
-			t.Fatal(err)
-		}
-	}
-	httpClient, err := rest.HTTPClientFor(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return caller{http: httpClient, url: config.Host}
-}
-
 // prepare makes the Pods that are given, and sees that the bases are taken as they are.
 func (m *mutations) prepare(t *testing.T, c caller) {
 	t.Helper()
-	must := func(method, path, body, ctype string) map[string]any {
-		t.Helper()
-		code, o, err := c.send(method, path, []byte(body), ctype)
-		if err != nil || code >= 300 {
-			t.Fatalf("%s %s: %d %v %v", method, path, code, o["message"], err)
-		}
-		return o
-	}
-	const js, pods = "application/json", "/api/v1/namespaces/cases/pods"
-	must("POST", "/api/v1/namespaces", `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"cases"}}`, js)
-	must("POST", "/api/v1/namespaces/cases/serviceaccounts", `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}`, js)
-	for _, pod := range m.Given {
-		must("POST", pods, string(pod), js)
-	}
-	must("PATCH", pods+"/used/ephemeralcontainers", `{"spec":{"ephemeralContainers":[{"name":"dbg","image":"busybox"}]}}`, "application/strategic-merge-patch+json")
+	prepareCases(t, c, m.Given)
 	for name, base := range m.Bases {
 		if base.Spec == nil {
 			continue
@@ -110,17 +76,10 @@ func (m *mutations) prepare(t *testing.T, c caller) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o := must("POST", pods+"?dryRun=All", string(body), js); !equalJSON(o["spec"], base.Spec) {
+		if o := c.must(t, "POST", casesPods+"?dryRun=All", string(body), "application/json"); !reflect.DeepEqual(o["spec"], any(base.Spec)) {
 			t.Errorf("%s: spec %v\nwant %v", name, o["spec"], base.Spec)
 		}
 	}
-}
-
-// equalJSON compares what both are written as.
-func equalJSON(a, b any) bool {
-	x, err := json.Marshal(a)
-	y, err2 := json.Marshal(b)
-	return err == nil && err2 == nil && bytes.Equal(x, y)
 }
 
 func (m *mutations) send(t *testing.T, c caller, one *mutation) (int, map[string]any) {
@@ -130,26 +89,25 @@ func (m *mutations) send(t *testing.T, c caller, one *mutation) (int, map[string
 	if !ok {
 		t.Fatalf("no base %s", one.On)
 	}
-	pods := "/api/v1/namespaces/cases/pods"
-	method, path, ctype := "PUT", fmt.Sprintf("%s/%s/%s?dryRun=All", pods, base.Pod, operation), "application/json"
+	method, path, ctype := "PUT", fmt.Sprintf("%s/%s/%s?dryRun=All", casesPods, base.Pod, operation), "application/json"
 	body := base.Body
 	var mutated any
 	switch operation {
 	case "create":
-		method, path = "POST", pods+"?dryRun=All"
-		mutated = one.apply(t, body)
+		method, path = "POST", casesPods+"?dryRun=All"
+		mutated = one.apply(body)
 	case "ephemeral":
-		method, path, ctype = "PATCH", fmt.Sprintf("%s/%s/ephemeralcontainers?dryRun=All", pods, base.Pod), "application/strategic-merge-patch+json"
-		mutated = map[string]any{"spec": map[string]any{"ephemeralContainers": []any{one.apply(t, body)}}}
+		method, path, ctype = "PATCH", fmt.Sprintf("%s/%s/ephemeralcontainers?dryRun=All", casesPods, base.Pod), "application/strategic-merge-patch+json"
+		mutated = map[string]any{"spec": map[string]any{"ephemeralContainers": []any{one.apply(body)}}}
 	default:
-		_, stored, err := c.send("GET", pods+"/"+base.Pod, nil, "")
+		_, stored, err := c.send("GET", casesPods+"/"+base.Pod, nil, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if operation == "resize" {
-			stored = one.apply(t, stored).(map[string]any)
+			stored = one.apply(stored).(map[string]any)
 		} else {
-			stored["status"] = one.apply(t, body)
+			stored["status"] = one.apply(body)
 		}
 		mutated = stored
 	}
@@ -165,17 +123,8 @@ func (m *mutations) send(t *testing.T, c caller, one *mutation) (int, map[string
 }
 
 // apply gives a copy of an object with the value in its place.
-func (one *mutation) apply(t *testing.T, object map[string]any) any {
-	t.Helper()
-	text, err := json.Marshal(object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var copied any
-	if err := json.Unmarshal(text, &copied); err != nil {
-		t.Fatal(err)
-	}
-	return one.put(copied, one.At)
+func (one *mutation) apply(object map[string]any) any {
+	return one.put(runtime.DeepCopyJSON(object), one.At)
 }
 
 func (one *mutation) put(into any, at []any) any {

@@ -144,10 +144,7 @@ func TestEncode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := launch.Decode(b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := code(t, p)
 	for i := range p.Calls {
 		p.Calls[i].Note = ""
 	}

@@ -149,7 +149,7 @@ func allLimit(spec *corev1.PodSpec, name corev1.ResourceName) bool {
 	return true
 }
 
-// setStatus keeps podIP and podIPs[0] equal. Where they differ podIP counts: an older node agent knows only that field.
+// setStatus rounds quantities, and keeps podIP and podIPs[0] equal. Where they differ podIP counts: an older node agent knows only that field.
 func setStatus(s *corev1.PodStatus) {
 	roundUp(s.AllocatedResources)
 	roundResources(s.Resources)

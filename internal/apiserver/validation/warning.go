@@ -58,11 +58,12 @@ func (w *warnings) pod(root *field.Path, annotations map[string]string, spec *co
 	}
 	w.files(spec.Volumes)
 	w.references(p, spec)
-	w.fractions(p.Child("overhead"), spec.Overhead, corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
+	inBytes := []corev1.ResourceName{corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
+	w.fractions(p.Child("overhead"), spec.Overhead, inBytes...)
 	eachContainer(p, spec, func(at *field.Path, c *corev1.Container) {
 		w.variables(at.Child("env"), c.Env)
-		w.fractions(at.Child("resources", "limits"), c.Resources.Limits, corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
-		w.fractions(at.Child("resources", "requests"), c.Resources.Requests, corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
+		w.fractions(at.Child("resources", "limits"), c.Resources.Limits, inBytes...)
+		w.fractions(at.Child("resources", "requests"), c.Resources.Requests, inBytes...)
 	})
 	w.ports(p, spec)
 	if s := spec.TerminationGracePeriodSeconds; s != nil && *s < 0 {
