@@ -15,7 +15,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,14 +63,12 @@ func settle(cgroups string) error {
 		return fmt.Errorf("make undumpable: %w", err)
 	}
 	// Started through a descriptor, it would be called by its number in lists of processes.
-	if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.SliceData([]byte("podmonitor\x00")))), 0, 0, 0); err != nil {
+	// prctl would name this thread, which need not be the first, after which the process is called.
+	if err := writeFile("/proc/self/comm", "podmonitor"); err != nil {
 		return fmt.Errorf("set name: %w", err)
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become subreaper: %w", err)
-	}
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("outlive the server: %w", err)
 	}
 	for _, dir := range strings.Split(cgroups, ":") {
 		if dir == "" {

@@ -184,9 +184,13 @@ func TestManyClients(t *testing.T) {
 	}
 }
 
-// TestName looks at what lists of processes call a monitor.
+// TestName looks at what lists of processes call a monitor, once it answers.
 func TestName(t *testing.T) {
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", monitortest.New(t).PID()))
+	p := monitortest.New(t)
+	if _, err := p.List(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID()))
 	if err != nil || string(name) != "podmonitor\n" {
 		t.Errorf("name %q, %v", name, err)
 	}
