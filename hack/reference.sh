@@ -17,7 +17,7 @@ done
 mkdir -p "$dir"
 version=$(sed -n 's/.*k8s.io\/kubernetes v/v/p' test/reference/go.mod)
 readonly stamp="-X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")"
-(cd test/reference && CGO_ENABLED=0 go build -ldflags "-s -w $stamp" -o "$dir/" ./apiserver ./etcd)
+(cd test/reference && CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" go build -ldflags "-s -w $stamp" -o "$dir/" ./apiserver ./etcd)
 
 data=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$data"' EXIT

@@ -163,7 +163,7 @@ func runtimeConfig(i config.Instance) cri.Config {
 		CNIAutomatic:      cniAutomatic,
 		RuntimeHandlers:   i.RuntimeHandlers,
 		NRI:               i.NRI,
-		RegistryConfigDir: filepath.Join(i.DataDir, "certs.d"),
+		RegistryConfigDir: filepath.Join(i.DataDir, registryConfigs),
 		CgroupRoot:        i.CgroupRoot(),
 		SystemdCgroups:    i.CgroupDriver == config.CgroupSystemd,
 		Monitor:           binary.Executable(),

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -14,6 +15,9 @@ import (
 // marker stands in each directory that belongs to an instance and holds its ID. Only a marked directory is ever
 // removed, and one that another instance marked, or that holds somebody's files, is never used.
 const marker = ".mayfly-instance"
+
+// registryConfigs is what an administrator may have laid into the data directory before anything else.
+const registryConfigs = "certs.d"
 
 // claim creates dir for the instance id, or takes it when it is empty or already the instance's.
 func claim(dir, flag, id string) error {
@@ -35,6 +39,7 @@ func claim(dir, flag, id string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", flag, err)
 	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == registryConfigs })
 	if len(entries) > 0 {
 		return fmt.Errorf("%s %s holds other files (%s): choose an empty or a new directory", flag, dir, entries[0].Name())
 	}

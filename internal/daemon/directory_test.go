@@ -18,6 +18,9 @@ func TestClaim(t *testing.T) {
 		t.Errorf("a directory with other files gives %v", err)
 	}
 	fresh := filepath.Join(t.TempDir(), "new")
+	if err := os.MkdirAll(filepath.Join(fresh, registryConfigs, "docker.io"), 0o700); err != nil { // mirrors, before the first start
+		t.Fatal(err)
+	}
 	for range 2 {
 		if err := claim(fresh, "--data-dir", "a"); err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -135,4 +136,20 @@ func mustRead(path string, errs *[]error) []byte {
 	content, err := os.ReadFile(path)
 	*errs = append(*errs, err)
 	return content
+}
+
+// adopt copies the suite to a program that names one of our images in the place of the one that it names by digest.
+func adopt(suite, into string, ours v1.Image) error {
+	digest, err := ours.Digest()
+	if err != nil {
+		return err
+	}
+	program, err := os.ReadFile(suite)
+	if err != nil {
+		return err
+	}
+	if n := bytes.Count(program, []byte(suiteDigest)); n != 1 {
+		return fmt.Errorf("%s has the digest %s %d times, not once: has the suite another by now?", suite, suiteDigest, n)
+	}
+	return os.WriteFile(into, bytes.Replace(program, []byte(suiteDigest), []byte(digest.Hex), 1), 0o755)
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/cri"
 	"github.com/mayfly-run/mayfly/internal/launch/monitor/binary"
+	"github.com/mayfly-run/mayfly/test/suite"
 )
 
 // handlerName is the runtime handler of the OCI runtime that is tested.
@@ -55,11 +56,11 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (err error) {
-	skip, err := readList(o.skip)
+	skip, err := suite.ReadList(o.skip)
 	if err != nil {
 		return err
 	}
-	expected, err := readList(o.expected)
+	expected, err := suite.ReadList(o.expected)
 	if err != nil {
 		return err
 	}
@@ -72,17 +73,17 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	suite := filepath.Join(dir, "critest")
-	if err := adopt(o.suite, suite, built[digested]); err != nil {
+	program := filepath.Join(dir, "critest")
+	if err := adopt(o.suite, program, built[digested]); err != nil {
 		return err
 	}
-	o.suite = suite
-	registry, err := serve(built)
+	o.suite = program
+	registry, err := suite.Serve(built)
 	if err != nil {
 		return err
 	}
 	defer registry.Close()
-	if err := redirect(filepath.Join(dir, "certs.d"), registry.URL); err != nil {
+	if err := suite.Redirect(filepath.Join(dir, "certs.d"), registry.URL, "registry.k8s.io", "gcr.io", "k8s.gcr.io"); err != nil {
 		return err
 	}
 	endpoint, plugins, halt, err := startRuntime(dir, o.handler)
@@ -94,11 +95,11 @@ func run(ctx context.Context, o options) (err error) {
 	if err := runSuite(ctx, o, endpoint, plugins, report); err != nil {
 		return err
 	}
-	results, err := readReport(report)
+	results, err := suite.ReadReport(report)
 	if err != nil {
 		return err
 	}
-	return judge(results, skip, expected, o.focus == "")
+	return suite.Judge("critest", results, skip, expected, o.focus == "")
 }
 
 // startRuntime starts a runtime below dir, which answers at endpoint and has NRI at plugins; halt stops it and removes all
@@ -140,45 +141,20 @@ func startRuntime(dir, handler string) (endpoint, plugins string, halt func() er
 
 // runSuite takes failed specs for no error: the report tells.
 func runSuite(ctx context.Context, o options, endpoint, plugins, report string) error {
-	suite := exec.CommandContext(ctx, o.suite, "-runtime-endpoint="+endpoint, "-image-endpoint="+endpoint, "-nri-socket="+plugins,
+	cmd := exec.CommandContext(ctx, o.suite, "-runtime-endpoint="+endpoint, "-image-endpoint="+endpoint, "-nri-socket="+plugins,
 		"-ginkgo.json-report="+report, "-ginkgo.no-color", "-test.timeout=30m")
 	if o.handler != "" {
-		suite.Args = append(suite.Args, "-runtime-handler="+handlerName)
+		cmd.Args = append(cmd.Args, "-runtime-handler="+handlerName)
 	}
 	if o.focus != "" {
-		suite.Args = append(suite.Args, "-ginkgo.focus="+o.focus)
+		cmd.Args = append(cmd.Args, "-ginkgo.focus="+o.focus)
 	}
-	suite.Stdout, suite.Stderr = os.Stdout, os.Stderr
-	suite.Cancel = func() error { return suite.Process.Signal(os.Interrupt) }
-	err := suite.Run()
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	err := cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && ctx.Err() == nil {
 		return nil
 	}
 	return cmp.Or(ctx.Err(), err)
-}
-
-func judge(results []result, skip, expected list, whole bool) error {
-	passed, failed, skipped, surprises := verdict(results, skip, expected)
-	if !whole {
-		surprises = nil
-	}
-	for _, r := range results {
-		if reason := expected[r.name]; r.state != "passed" && reason != "" {
-			fmt.Printf("fails as expected: %s: %s\n", r.name, reason)
-		}
-	}
-	for _, surprise := range surprises {
-		fmt.Println(surprise)
-	}
-	fmt.Printf("critest: %d passed, %d failed, %d skipped of %d\n", passed, failed, skipped, len(results))
-	switch {
-	case len(results) == 0:
-		return errors.New("the suite reported nothing")
-	case !whole && failed > 0:
-		return fmt.Errorf("%d specs failed", failed)
-	case len(surprises) > 0:
-		return fmt.Errorf("%d specs did otherwise than expected", len(surprises))
-	}
-	return nil
 }

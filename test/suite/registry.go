@@ -1,7 +1,6 @@
-package main
+package suite
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log"
@@ -16,8 +15,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// serve starts a registry of images on loopback.
-func serve(built map[string]v1.Image) (*httptest.Server, error) {
+// Serve starts a registry of images on loopback.
+func Serve(built map[string]v1.Image) (*httptest.Server, error) {
 	registry := httptest.NewServer(server.New(server.Logger(log.New(io.Discard, "", 0))))
 	for reference, image := range built {
 		tag, err := name.NewTag(strings.TrimPrefix(registry.URL, "http://")+"/"+reference, name.Insecure)
@@ -32,9 +31,9 @@ func serve(built map[string]v1.Image) (*httptest.Server, error) {
 	return registry, nil
 }
 
-// redirect writes configuration by which the registry stands for those that the suite names.
-func redirect(dir, url string) error {
-	for _, host := range []string{"registry.k8s.io", "gcr.io", "k8s.gcr.io"} {
+// Redirect writes configuration by which the registry at url stands for those of the hosts.
+func Redirect(dir, url string, hosts ...string) error {
+	for _, host := range hosts {
 		path := filepath.Join(dir, host)
 		if err := os.MkdirAll(path, 0o755); err != nil {
 			return err
@@ -45,20 +44,4 @@ func redirect(dir, url string) error {
 		}
 	}
 	return nil
-}
-
-// adopt copies the suite to a program that names one of our images in the place of the one that it names by digest.
-func adopt(suite, into string, ours v1.Image) error {
-	digest, err := ours.Digest()
-	if err != nil {
-		return err
-	}
-	program, err := os.ReadFile(suite)
-	if err != nil {
-		return err
-	}
-	if n := bytes.Count(program, []byte(suiteDigest)); n != 1 {
-		return fmt.Errorf("%s has the digest %s %d times, not once: has the suite another by now?", suite, suiteDigest, n)
-	}
-	return os.WriteFile(into, bytes.Replace(program, []byte(suiteDigest), []byte(digest.Hex), 1), 0o755)
 }

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs upstream's end-to-end suite (k8s.io/kubernetes' test/e2e, pinned in test/reference/go.mod) on a throw-away Mayfly, as
+# root. Fails when a spec fails that test/e2e/expected.txt does not list. Arguments go to test/e2e:
+# `hack/e2e.sh -focus 'Ephemeral Containers'` runs the specs that match. Building takes a quarter of an hour the first time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" # as Mayfly is built, whose packages it shares
+
+[ "$(id -u)" = 0 ] || { echo "e2e: containers need root" >&2; exit 1; }
+make -s build tools
+readonly dir=$PWD/bin/e2e upstream=k8s.io/kubernetes
+mkdir -p "$dir"
+cd test/reference
+go test -c -ldflags '-s -w' -o "$dir/e2e.test" ./e2e
+go build -ldflags '-s -w' -o "$dir/" $upstream/cmd/kubectl $upstream/test/images/agnhost $upstream/test/images/nonewprivs
+cd ../..
+exec go run ./test/e2e "$@"
