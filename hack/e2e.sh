@@ -12,6 +12,6 @@ readonly dir=$PWD/bin/e2e upstream=k8s.io/kubernetes
 mkdir -p "$dir"
 cd test/reference
 go test -c -ldflags '-s -w' -o "$dir/e2e.test" ./e2e
-go build -ldflags '-s -w' -o "$dir/" $upstream/cmd/kubectl $upstream/test/images/agnhost $upstream/test/images/nonewprivs
+go build -ldflags '-s -w' -o "$dir/" $upstream/cmd/kubectl $upstream/test/images/agnhost $upstream/test/images/nonewprivs github.com/onsi/ginkgo/v2/ginkgo
 cd ../..
 exec go run ./test/e2e "$@"

@@ -66,6 +66,7 @@ func (s *Server) assemble(cfg *genericapiserver.Config) (err error) {
 	// Server-side apply has its models now; the documents build their own when asked.
 	cfg.OpenAPIV3Config.Definitions = nil
 	openapi.NewDocuments(s.external, s.generic.Handler.GoRestfulContainer, cfg.OpenAPIV3Config.Info.Version).Install(s.generic.Handler.NonGoRestfulMux)
+	answerAbsent(s.generic.Handler.NonGoRestfulMux)
 	s.loop.Serve(s.generic.Handler.FullHandlerChain)
 	return nil
 }

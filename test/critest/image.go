@@ -4,17 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/mayfly-run/mayfly/test/image"
+	"github.com/mayfly-run/mayfly/test/suite"
 )
 
 // Where the suite's images come from, and the repositories below.
@@ -101,35 +99,15 @@ func baseImage(busybox, guest string) (v1.Image, error) {
 			files = append(files, image.File{Name: "bin/" + applet, Link: "bin/busybox"})
 		}
 	}
-	libraries := map[string]bool{}
-	for _, name := range []string{"ipcs", "pgrep"} {
-		path, err := exec.LookPath(name)
-		errs = append(errs, err)
-		files = append(files, image.File{Name: "usr/bin/" + name, Mode: 0o755, Content: mustRead(path, &errs)})
-		errs = append(errs, findLibraries(path, libraries))
-	}
-	errs = append(errs, findLibraries(busybox, libraries))
-	for _, library := range slices.Sorted(maps.Keys(libraries)) {
-		files = append(files, image.File{Name: strings.TrimPrefix(library, "/"), Mode: 0o755, Content: mustRead(library, &errs)})
-	}
+	programs, err := suite.HostPrograms("ipcs", "pgrep")
+	errs = append(errs, err)
+	libraries, err := suite.Libraries(busybox)
+	files = append(append(files, programs...), libraries...)
+	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return image.Custom(nil, v1.Config{}, files)
-}
-
-var libraryPath = regexp.MustCompile(`/\S+\.so\S*`)
-
-// findLibraries adds the shared libraries that a program needs.
-func findLibraries(program string, found map[string]bool) error {
-	out, err := exec.Command("ldd", program).Output()
-	if err != nil {
-		return fmt.Errorf("libraries of %s: %w", program, err)
-	}
-	for _, path := range libraryPath.FindAllString(string(out), -1) {
-		found[filepath.Clean(path)] = true
-	}
-	return nil
 }
 
 func mustRead(path string, errs *[]error) []byte {

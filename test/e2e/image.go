@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/mayfly-run/mayfly/test/image"
+	"github.com/mayfly-run/mayfly/test/suite"
 )
 
 const released = "e2e-test-images/"
@@ -54,10 +55,10 @@ func images(busybox, programs string) (map[string]v1.Image, error) {
 	return all, errors.Join(errs...)
 }
 
-// baseImage holds Busybox with its applets as files.
+// baseImage holds Busybox with its applets as files, and what specs call besides.
 func baseImage(busybox string) (v1.Image, error) {
 	var files []image.File
-	for _, dir := range []string{"bin", "etc", "home", "root", "usr", "usr/bin", "usr/local", "usr/local/bin", "usr/sbin", "var"} {
+	for _, dir := range []string{"bin", "etc", "home", "lib", "lib64", "lib/x86_64-linux-gnu", "root", "usr", "usr/bin", "usr/local", "usr/lib", "usr/lib/x86_64-linux-gnu", "usr/local/bin", "usr/sbin", "var"} {
 		files = append(files, image.File{Name: dir + "/", Mode: 0o755})
 	}
 	content, err := os.ReadFile(busybox)
@@ -75,5 +76,10 @@ func baseImage(busybox string) (v1.Image, error) {
 			files = append(files, image.File{Name: "bin/" + applet, Link: "bin/busybox"})
 		}
 	}
+	programs, err := suite.HostPrograms("bash", "curl")
+	if err != nil {
+		return nil, err
+	}
+	files = append(append(files, programs...), image.File{Name: "bin/bash", Link: "usr/bin/bash"})
 	return image.Custom(nil, v1.Config{}, files)
 }

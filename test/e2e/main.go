@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -29,16 +30,17 @@ import (
 
 type options struct {
 	programs, lists     string
-	focus, label, flags string
+	focus, label        string
+	procs               int
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.programs, "programs", "bin/e2e", "directory of the built suite, kubectl and the programs of its images")
-	flag.StringVar(&o.lists, "lists", "test/e2e", "directory of absent.txt, skip.txt and expected.txt")
+	flag.StringVar(&o.lists, "lists", "test/e2e", "directory of absent.txt, skip.txt, expected.txt and the kubectl that specs call")
 	flag.StringVar(&o.focus, "focus", "", "run the specs that match this regular expression alone, and judge nothing else")
 	flag.StringVar(&o.label, "label-filter", "!Disruptive && !Flaky && !Alpha && !Deprecated", "ginkgo's filter by labels")
-	flag.StringVar(&o.flags, "flags", "", "more flags for the suite, separated by spaces")
+	flag.IntVar(&o.procs, "procs", 12, "how many specs run at once")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
@@ -107,13 +109,14 @@ func runSuite(ctx context.Context, i *harness.Instance, o options, skip, report 
 	if err != nil {
 		return err
 	}
-	cmd := i.Command(ctx, filepath.Join(programs, "e2e.test"), "-kubeconfig="+i.Kubeconfig, "-kubectl-path="+filepath.Join(programs, "kubectl"),
-		"-provider=skeleton", "-node-os-distro=debian", "-container-runtime-endpoint=unix://"+filepath.Join(i.RunDir, "cri.sock"), "-dump-logs-on-failure=false",
-		"-ginkgo.json-report="+report, "-ginkgo.no-color", "-ginkgo.timeout=6h", "-test.timeout=0", "-ginkgo.skip="+skip, "-ginkgo.label-filter="+o.label)
-	cmd.Args = append(cmd.Args, strings.Fields(o.flags)...)
-	if o.focus != "" {
-		cmd.Args = append(cmd.Args, "-ginkgo.focus="+o.focus)
+	wrapper, err := filepath.Abs(filepath.Join(o.lists, "kubectl"))
+	if err != nil {
+		return err
 	}
+	cmd := i.Command(ctx, filepath.Join(programs, "ginkgo"), "--json-report="+filepath.Base(report), "--output-dir="+filepath.Dir(report), "--no-color", "--timeout=6h",
+		"--procs="+strconv.Itoa(o.procs), "--skip="+skip, "--label-filter="+o.label, "--focus="+o.focus, filepath.Join(programs, "e2e.test"), "--",
+		"-kubeconfig="+i.Kubeconfig, "-kubectl-path="+wrapper, "-provider=skeleton", "-node-os-distro=debian", "-dump-logs-on-failure=false")
+	cmd.Env = append(cmd.Env, "KUBECTL="+filepath.Join(programs, "kubectl"))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	err = cmd.Run()
