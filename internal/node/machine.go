@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moby/sys/userns"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -40,6 +41,7 @@ func readMachine(dir string) (machine, error) {
 	if err := unix.Uname(&uts); err != nil {
 		return m, fmt.Errorf("read kernel version: %w", err)
 	}
+	inside := userns.RunningInUserNS()
 	m.info = corev1.NodeSystemInfo{
 		MachineID:       firstLine("/etc/machine-id"),
 		SystemUUID:      firstLine("/sys/class/dmi/id/product_uuid"),
@@ -48,6 +50,8 @@ func readMachine(dir string) (machine, error) {
 		OSImage:         osImage(),
 		OperatingSystem: runtime.GOOS,
 		Architecture:    runtime.GOARCH,
+
+		RunningInUserNamespace: &inside,
 	}
 	return m, nil
 }

@@ -29,9 +29,9 @@ import (
 )
 
 type options struct {
-	programs, lists     string
-	focus, label        string
-	procs               int
+	programs, lists string
+	focus, label    string
+	procs           int
 }
 
 func main() {

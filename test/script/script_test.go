@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mayfly-run/mayfly/internal/node/security"
 	"github.com/mayfly-run/mayfly/test/harness"
 	"github.com/mayfly-run/mayfly/test/image"
 )
@@ -31,6 +32,12 @@ func Test(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Cmds:                commands(),
+		Condition: func(name string) (bool, error) {
+			if name != "selinux" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return security.HasSELinux(), nil
+		},
 		Setup: func(env *testscript.Env) error {
 			s, err := newStory(tools, archives)
 			if err != nil {

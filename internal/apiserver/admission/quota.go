@@ -67,15 +67,26 @@ var _ quota.Evaluator = podEvaluator{}
 // GroupResource implements quota.Evaluator.
 func (podEvaluator) GroupResource() schema.GroupResource { return pod.Resource() }
 
-// Handles implements quota.Evaluator.
+// Handles implements quota.Evaluator. An update counts where it takes a Pod from one quota's scope to another's.
 func (podEvaluator) Handles(a admission.Attributes) bool {
 	switch a.GetSubresource() {
 	case "":
-		return a.GetOperation() == admission.Create
+		return a.GetOperation() == admission.Create || a.GetOperation() == admission.Update && changesTerminating(a)
 	case "resize":
 		return a.GetOperation() == admission.Update
 	}
 	return false
+}
+
+// changesTerminating tells whether an update of a Pod gives it a deadline, the scope Terminating, or takes it away.
+func changesTerminating(a admission.Attributes) bool {
+	now, ok := a.GetObject().(*corev1.Pod)
+	before, okBefore := a.GetOldObject().(*corev1.Pod)
+	return ok && okBefore && terminating(now) != terminating(before)
+}
+
+func terminating(p *corev1.Pod) bool {
+	return p.Spec.ActiveDeadlineSeconds != nil && *p.Spec.ActiveDeadlineSeconds >= 0
 }
 
 // Constraints implements quota.Evaluator: where a quota limits CPU or memory, every container must say what it needs,
@@ -198,12 +209,11 @@ func matchesScope(r corev1.ScopedResourceSelectorRequirement, item runtime.Objec
 	if !ok {
 		return false, fmt.Errorf("quota of %T", item)
 	}
-	terminating := p.Spec.ActiveDeadlineSeconds != nil && *p.Spec.ActiveDeadlineSeconds >= 0
 	switch r.ScopeName {
 	case corev1.ResourceQuotaScopeTerminating:
-		return terminating, nil
+		return terminating(p), nil
 	case corev1.ResourceQuotaScopeNotTerminating:
-		return !terminating, nil
+		return !terminating(p), nil
 	case corev1.ResourceQuotaScopeBestEffort:
 		return validation.PodQOS(p) == corev1.PodQOSBestEffort, nil
 	case corev1.ResourceQuotaScopeNotBestEffort:

@@ -46,6 +46,9 @@ func (w *Worker) containerConfig(ctx context.Context, l launch, img *runtimev1.I
 		return nil, err
 	}
 	mapUsers(mounts, l.users())
+	if security.Effective(l.pod, c).SELinuxOptions != nil && !security.HasSELinux() {
+		w.event(l.pod, c.Name, corev1.EventTypeWarning, "SELinuxIgnored", "This machine's kernel has no SELinux: the container gets no label")
+	}
 	return &runtimev1.ContainerConfig{
 		Metadata:    &runtimev1.ContainerMetadata{Name: c.Name, Attempt: l.attempt},
 		Image:       &runtimev1.ImageSpec{Image: img.GetId(), UserSpecifiedImage: c.Image},

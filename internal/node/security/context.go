@@ -153,13 +153,6 @@ func profileType(name string) runtimev1.SecurityProfile_ProfileType {
 	return runtimev1.SecurityProfile_RuntimeDefault
 }
 
-func selinux(o *corev1.SELinuxOptions) *runtimev1.SELinuxOption {
-	if o == nil {
-		return nil
-	}
-	return &runtimev1.SELinuxOption{User: o.User, Role: o.Role, Type: o.Type, Level: o.Level}
-}
-
 func number(v *int64) *runtimev1.Int64Value {
 	if v == nil {
 		return nil

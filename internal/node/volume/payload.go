@@ -146,12 +146,9 @@ func (p *payload) token(ctx context.Context, t *corev1.ServiceAccountTokenProjec
 	if err != nil {
 		return fmt.Errorf("request token for service account %s: %w", p.pod.Spec.ServiceAccountName, err)
 	}
-	f := file{data: []byte(token), mode: p.mode}
-	switch user := soleUser(p.pod); {
-	case p.pod.Spec.SecurityContext != nil && p.pod.Spec.SecurityContext.FSGroup != nil:
+	f := file{data: []byte(token), mode: p.mode, uid: soleUser(p.pod)}
+	if sc := p.pod.Spec.SecurityContext; f.uid != nil || sc != nil && sc.FSGroup != nil {
 		f.mode = 0o600
-	case user != nil:
-		f.mode, f.uid = 0o600, user
 	}
 	p.files[t.Path] = f
 	return nil

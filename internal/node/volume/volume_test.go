@@ -132,6 +132,41 @@ func TestProjected(t *testing.T) {
 	}
 }
 
+// TestTokenOwner: a token belongs to the user that all containers run as, and the group of the volumes may read it.
+func TestTokenOwner(t *testing.T) {
+	user, group := int64(1234), int64(4321)
+	for name, c := range map[string]struct {
+		user, group *int64
+		uid, gid    uint32
+		mode        os.FileMode
+	}{
+		"nobody's":       {mode: 0o644},
+		"the user's":     {user: &user, uid: 1234, mode: 0o600},
+		"the group's":    {group: &group, gid: 4321, mode: 0o640},
+		"user and group": {user: &user, group: &group, uid: 1234, gid: 4321, mode: 0o640},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := newSet(t, &source{})
+			mode := int32(0o644)
+			pod := podWith(corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+				DefaultMode: &mode, Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token"}}},
+			}}})
+			pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: c.user, FSGroup: c.group}
+			if err := set.Prepare(t.Context(), pod, Facts{}); err != nil {
+				t.Fatal(err)
+			}
+			dir, _ := set.Path(pod, "v")
+			info, err := os.Stat(filepath.Join(dir, "token"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if owner := info.Sys().(*syscall.Stat_t); owner.Uid != c.uid || owner.Gid != c.gid || info.Mode().Perm() != c.mode {
+				t.Errorf("%d:%d %v", owner.Uid, owner.Gid, info.Mode())
+			}
+		})
+	}
+}
+
 func TestEmptyDirInMemory(t *testing.T) {
 	set := newSet(t, nil)
 	size := resource.MustParse("64Ki")
