@@ -11,7 +11,10 @@ make -s build tools
 readonly dir=$PWD/bin/e2e upstream=k8s.io/kubernetes
 mkdir -p "$dir"
 cd test/reference
+version=$(sed -n 's/.*k8s.io\/kubernetes v/v/p' go.mod)
 go test -c -ldflags '-s -w' -o "$dir/e2e.test" ./e2e
-go build -ldflags '-s -w' -o "$dir/" $upstream/cmd/kubectl $upstream/test/images/agnhost $upstream/test/images/nonewprivs github.com/onsi/ginkgo/v2/ginkgo
+go build -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$dir/" \
+	$upstream/cmd/kubectl $upstream/test/images/agnhost $upstream/test/images/nonewprivs github.com/onsi/ginkgo/v2/ginkgo
+install -m 0644 "$(go list -f '{{.Dir}}' $upstream/test/images/agnhost)"/porter/localhost.{crt,key} "$dir/"
 cd ../..
 exec go run ./test/e2e "$@"

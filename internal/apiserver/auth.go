@@ -7,6 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/group"
 	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 	tokenunion "k8s.io/apiserver/pkg/authentication/token/union"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -70,7 +71,7 @@ func (s *Server) authenticated(ctx context.Context, token string) (*authenticato
 	if s.bearer == nil {
 		return nil, false, nil
 	}
-	return s.bearer.AuthenticateToken(ctx, token)
+	return group.NewTokenGroupAdder(s.bearer, []string{user.AllAuthenticated}).AuthenticateToken(ctx, token)
 }
 
 // authorizer asks, in this order: system:masters may all, health is everybody's, and then what is configured: without

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func TestStaticTokensAreBelieved(t *testing.T) {
 			t.Errorf("%s: %v", token, err)
 		}
 		review, err := clientset(t, i.Admin()).AuthenticationV1().TokenReviews().Create(t.Context(), &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
-		if err != nil || review.Status.Authenticated != believed {
+		if err != nil || review.Status.Authenticated != believed || slices.Contains(review.Status.User.Groups, "system:authenticated") != believed {
 			t.Errorf("review of %s: %+v %v", token, review.Status, err)
 		}
 	}

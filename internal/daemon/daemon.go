@@ -98,14 +98,26 @@ func (d *daemon) identity() error {
 		return fmt.Errorf("listener's address: %w", err)
 	}
 	d.hosts = []string{host, "127.0.0.1", "::1", d.instance.NodeName}
+	if ip := net.ParseIP(host); ip.IsUnspecified() {
+		host, d.hosts = "127.0.0.1", append(d.hosts, reachable()...)
+	}
 	if d.keys, err = pki.Ensure(keyDir(d.instance), d.hosts); err != nil {
 		return err
 	}
-	if ip := net.ParseIP(host); ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
 	d.url = "https://" + net.JoinHostPort(host, port)
 	return d.writeKubeconfig(d.keys)
+}
+
+// reachable are the addresses of this machine by which others come when the API server listens on all.
+func reachable() []string {
+	addresses, _ := net.InterfaceAddrs() // those that are not known cannot be named
+	var hosts []string
+	for _, a := range addresses {
+		if network, ok := a.(*net.IPNet); ok && network.IP.IsGlobalUnicast() {
+			hosts = append(hosts, network.IP.String())
+		}
+	}
+	return hosts
 }
 
 func (d *daemon) writeKubeconfig(keys pki.Files) error {
@@ -210,6 +222,7 @@ func (d *daemon) assembleClients() (err error) {
 		Cgroups:         d.runtime,
 		PodPIDs:         d.instance.PodMaxPIDs,
 		PodCIDR:         d.instance.PodCIDRs[0],
+		API:             d.listener.Addr().(*net.TCPAddr).AddrPort(),
 		ImageGCHigh:     d.instance.ImageGCHigh,
 		ImageGCLow:      d.instance.ImageGCLow,
 		StaticPods:      d.instance.PodManifestPath,

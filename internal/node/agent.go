@@ -183,6 +183,7 @@ func (a *Agent) podNode(ctx context.Context, recorder record.EventRecorder) (*po
 		Slices:      slices,
 		Cgroups:     a.cfg.Cgroups,
 		PodPIDs:     a.cfg.PodPIDs,
+		API:         a.cfg.API,
 		HostIPs:     []string{a.address},
 		Capacity:    capacity,
 		Allocatable: capacity,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 
 	"google.golang.org/grpc"
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,8 @@ type Config struct {
 	NodeName string
 	// Client reaches the API server, as system:node:NAME of the group system:nodes.
 	Client *rest.Config
+	// API is where the API server listens, for the environment of containers; see [env.API].
+	API netip.AddrPort
 	// RuntimeEndpoint and ImageEndpoint are CRI sockets (unix:///path); the second defaults to the first.
 	RuntimeEndpoint, ImageEndpoint string
 	// RuntimeOptions are for the connections to these: how to call a runtime in the same process, say.

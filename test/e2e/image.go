@@ -40,7 +40,8 @@ func images(busybox, programs string) (map[string]v1.Image, error) {
 		errs = append(errs, err)
 		return image.File{Name: at, Mode: mode, Content: content}
 	}
-	agnhost := []image.File{program("agnhost", "agnhost", 0o755), {Name: "agnhost-2", Link: "agnhost"}, {Name: "uploads/", Mode: 0o755}}
+	agnhost := []image.File{program("agnhost", "agnhost", 0o755), {Name: "agnhost-2", Link: "agnhost"}, {Name: "uploads/", Mode: 0o755},
+		program("localhost.crt", "localhost.crt", 0o644), program("localhost.key", "localhost.key", 0o644)}
 	for _, tag := range []string{"2.66.1", "2.55"} {
 		add(released+"agnhost:"+tag, v1.Config{Entrypoint: []string{"/agnhost"}, Cmd: []string{"pause"}}, agnhost...)
 	}
@@ -76,7 +77,7 @@ func baseImage(busybox string) (v1.Image, error) {
 			files = append(files, image.File{Name: "bin/" + applet, Link: "bin/busybox"})
 		}
 	}
-	programs, err := suite.HostPrograms("bash", "curl")
+	programs, err := suite.HostPrograms("bash", "curl", "printenv")
 	if err != nil {
 		return nil, err
 	}

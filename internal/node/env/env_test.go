@@ -2,6 +2,7 @@ package env
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -77,6 +78,28 @@ func (source) Secret(_ context.Context, _, name string) (*corev1.Secret, error) 
 
 func (source) VolumeFile(_ *corev1.Pod, _, path string) ([]byte, error) {
 	return []byte("# comment\nX='a\nb'\nY=''\n"), nil
+}
+
+func TestAPI(t *testing.T) {
+	for name, c := range map[string]struct {
+		address     string
+		hostNetwork bool
+		host        string
+	}{
+		"loopback":          {address: "127.0.0.1:6443"},
+		"host's loopback":   {address: "127.0.0.1:6443", hostNetwork: true, host: "127.0.0.1"},
+		"one address":       {address: "192.0.2.7:6443", host: "192.0.2.7"},
+		"every address":     {address: "0.0.0.0:6443", host: "192.0.2.2"},
+		"every one of IPv6": {address: "[::]:6443", host: "192.0.2.2"},
+	} {
+		vars := API(netip.MustParseAddrPort(c.address), "192.0.2.2", c.hostNetwork)
+		if vars["KUBERNETES_SERVICE_HOST"] != c.host || (vars["KUBERNETES_SERVICE_PORT"] == "6443") != (c.host != "") {
+			t.Errorf("%s: %v", name, vars)
+		}
+	}
+	if vars := API(netip.AddrPort{}, "192.0.2.2", true); vars != nil {
+		t.Errorf("unknown: %v", vars)
+	}
 }
 
 func TestBuild(t *testing.T) {

@@ -37,6 +37,7 @@ func (w *Worker) containerConfig(ctx context.Context, l launch, img *runtimev1.I
 	c, ips := l.container, status.PodIPs(l.pod, l.rt, w.HostIPs)
 	vars, err := env.Build(ctx, envSource{w.Objects, w.Volumes}, env.Input{
 		Pod: l.pod, Container: c, Allocatable: w.Allocatable, Addresses: env.Addresses{HostIPs: w.HostIPs, PodIPs: ips},
+		Extra: env.API(w.API, w.HostIPs[0], l.pod.Spec.HostNetwork),
 	})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package pod
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -42,6 +43,8 @@ type Node struct {
 	// Cgroups limits Pods' cgroups, PodPIDs the tasks in each; nil and 0 leave them without limits.
 	Cgroups Cgroups
 	PodPIDs int64
+	// API is where the API server listens.
+	API netip.AddrPort
 	// HostIPs are the node's addresses, the first one of the primary family.
 	HostIPs     []string
 	Capacity    corev1.ResourceList
