@@ -24,7 +24,8 @@ import (
 const (
 	// gather is for how long changes of Pods are gathered into one count.
 	gather = 100 * time.Millisecond
-	// recount is when objects are counted again of which no event is watched.
+	// recount is when objects are counted again of which no event is watched, and when new Pods are, which admission has
+	// counted already.
 	recount = 30 * time.Second
 )
 
@@ -49,16 +50,25 @@ type Controller struct {
 func New(cfg Config) (*Controller, error) {
 	c := &Controller{client: cfg.Client, metadata: cfg.Metadata, quotas: cfg.Quotas.Lister(), pods: cfg.Pods.Lister()}
 	c.queue = work.New(work.Config{Name: "quota", Workers: 2, Do: c.sync})
-	if _, err := cfg.Quotas.Informer().AddEventHandler(c.queue.Handler()); err != nil {
-		return nil, fmt.Errorf("watch quotas: %w", err)
-	}
-	pods := cache.ResourceEventHandlerFuncs{AddFunc: c.podChanged, DeleteFunc: c.podChanged, UpdateFunc: func(before, after any) {
-		old, okOld := before.(*corev1.Pod)
-		pod, ok := after.(*corev1.Pod)
-		if ok && okOld && (isOver(old) != isOver(pod) || !equality.Semantic.DeepEqual(old.Spec, pod.Spec)) {
-			c.podChanged(pod)
+	quotas := cache.ResourceEventHandlerFuncs{AddFunc: c.queue.AddObject, UpdateFunc: func(before, after any) {
+		old, okOld := before.(*corev1.ResourceQuota)
+		if q, ok := after.(*corev1.ResourceQuota); ok && okOld && asksForCount(old, q) {
+			c.queue.AddObject(q)
 		}
 	}}
+	if _, err := cfg.Quotas.Informer().AddEventHandler(quotas); err != nil {
+		return nil, fmt.Errorf("watch quotas: %w", err)
+	}
+	pods := cache.ResourceEventHandlerFuncs{
+		AddFunc: func(obj any) { c.podChanged(obj, recount) }, DeleteFunc: func(obj any) { c.podChanged(obj, gather) },
+		UpdateFunc: func(before, after any) {
+			old, okOld := before.(*corev1.Pod)
+			pod, ok := after.(*corev1.Pod)
+			if ok && okOld && (isOver(old) != isOver(pod) || !equality.Semantic.DeepEqual(old.Spec, pod.Spec)) {
+				c.podChanged(pod, gather)
+			}
+		},
+	}
 	if _, err := cfg.Pods.Informer().AddEventHandler(pods); err != nil {
 		return nil, fmt.Errorf("watch pods: %w", err)
 	}
@@ -68,7 +78,14 @@ func New(cfg Config) (*Controller, error) {
 // Run works until ctx ends.
 func (c *Controller) Run(ctx context.Context) error { return c.queue.Run(ctx) }
 
-func (c *Controller) podChanged(obj any) {
+// asksForCount tells an update that changes what is limited from one by which admission counts what it lets pass. To count
+// at once after the latter would take back what it counted, since the new object is not to be seen yet.
+func asksForCount(old, q *corev1.ResourceQuota) bool {
+	return !equality.Semantic.DeepEqual(old.Spec, q.Spec) || !equality.Semantic.DeepEqual(q.Spec.Hard, q.Status.Hard)
+}
+
+// podChanged has the Pod's quotas counted after a while.
+func (c *Controller) podChanged(obj any, after time.Duration) {
 	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
 	if err != nil {
 		return
@@ -82,7 +99,7 @@ func (c *Controller) podChanged(obj any) {
 		return
 	}
 	for _, q := range quotas {
-		c.queue.AddAfter(cache.MetaObjectToName(q).String(), gather)
+		c.queue.AddAfter(cache.MetaObjectToName(q).String(), after)
 	}
 }
 

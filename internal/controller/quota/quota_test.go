@@ -84,3 +84,23 @@ func TestUsage(t *testing.T) {
 		})
 	}
 }
+
+// TestAdmissionCounts: what admission counts in a quota's status is no reason to count again.
+func TestAdmissionCounts(t *testing.T) {
+	list := func(n string) corev1.ResourceList {
+		return corev1.ResourceList{corev1.ResourcePods: resource.MustParse(n)}
+	}
+	counted := &corev1.ResourceQuota{Spec: corev1.ResourceQuotaSpec{Hard: list("2")}, Status: corev1.ResourceQuotaStatus{Hard: list("2"), Used: list("0")}}
+	admitted, raised, fresh := counted.DeepCopy(), counted.DeepCopy(), counted.DeepCopy()
+	admitted.Status.Used = list("1")
+	raised.Spec.Hard = list("3")
+	fresh.Status = corev1.ResourceQuotaStatus{}
+	for name, c := range map[string]struct {
+		q    *corev1.ResourceQuota
+		want bool
+	}{"admitted": {admitted, false}, "raised": {raised, true}, "never counted": {fresh, true}} {
+		if got := asksForCount(counted, c.q); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

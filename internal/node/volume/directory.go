@@ -29,7 +29,7 @@ func prepareEmptyDir(e *corev1.EmptyDirVolumeSource, path string, gid *int64) er
 	if err := os.MkdirAll(fresh, 0o777); err != nil {
 		return fmt.Errorf("make volume directory: %w", err)
 	}
-	if err := open(fresh, gid); err != nil {
+	if err := open(fresh, gid, 0o777); err != nil {
 		return err
 	}
 	if err := os.Rename(fresh, path); err != nil {
@@ -52,13 +52,12 @@ func prepareMemory(e *corev1.EmptyDirVolumeSource, path string, gid *int64) erro
 	if err := mountTmpfs(path, size, 0o777); err != nil {
 		return err
 	}
-	return open(path, gid)
+	return open(path, gid, 0o777|os.ModeSticky) // as the kernel makes one, and the kubelet leaves it
 }
 
-// open lets everyone write to an empty volume; with gid, what is made in it belongs to that group (fsGroup, which has
+// open gives an empty volume its mode; with gid, what is made in it belongs to that group (fsGroup, which has
 // no more to do here, whatever its change policy: an emptyDir starts empty and is set up once).
-func open(path string, gid *int64) error {
-	mode := os.FileMode(0o777)
+func open(path string, gid *int64, mode os.FileMode) error {
 	if gid != nil {
 		if err := own(path, nil, gid); err != nil {
 			return err

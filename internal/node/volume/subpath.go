@@ -16,7 +16,7 @@ const beneath = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS
 
 // SubPath binds the given part of a volume to a place of its own and returns that place. A container may write into
 // its volume at any time, so the path is opened once, never leaves the volume, and what was opened is what is bound.
-// A part that does not exist is made as a directory.
+// A part that does not exist is made as a directory, with the mode that the volume itself has.
 func (s *Set) SubPath(pod *corev1.Pod, volume, container string, index int, sub string) (string, error) {
 	base, err := s.Path(pod, volume)
 	if err != nil {
@@ -52,17 +52,21 @@ func openBeneath(base, sub string) (int, error) {
 	if !errors.Is(err, unix.ENOENT) {
 		return fd, err
 	}
-	if err := makeBeneath(root, filepath.Clean(sub)); err != nil {
+	var volume unix.Stat_t
+	if err := unix.Fstat(root, &volume); err != nil {
+		return -1, err
+	}
+	if err := makeBeneath(root, filepath.Clean(sub), volume.Mode&0o7777); err != nil {
 		return -1, err
 	}
 	return unix.Openat2(root, sub, how)
 }
 
 // makeBeneath makes the directory sub and its missing parents below root.
-func makeBeneath(root int, sub string) error {
+func makeBeneath(root int, sub string, mode uint32) error {
 	parent, name := filepath.Split(sub)
 	if parent = filepath.Clean(parent); parent != "." {
-		if err := makeBeneath(root, parent); err != nil {
+		if err := makeBeneath(root, parent, mode); err != nil {
 			return err
 		}
 	}
@@ -71,10 +75,17 @@ func makeBeneath(root int, sub string) error {
 		return err
 	}
 	defer unix.Close(dir)
-	if err := unix.Mkdirat(dir, name, 0o750); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := unix.Mkdirat(dir, name, 0o750); errors.Is(err, unix.EEXIST) {
+		return nil
+	} else if err != nil {
 		return err
 	}
-	return nil
+	made, err := unix.Openat2(dir, name, &unix.OpenHow{Flags: unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: beneath | unix.RESOLVE_NO_SYMLINKS})
+	if err != nil {
+		return err
+	}
+	defer unix.Close(made)
+	return unix.Fchmod(made, mode) // which no umask cuts
 }
 
 // makeMountPoint makes target a file or a directory, as source is, with nothing mounted on it.

@@ -243,6 +243,9 @@ func TestSubPath(t *testing.T) {
 			t.Errorf("%s is not the file", sub)
 		}
 	}
+	if info, err := os.Stat(filepath.Join(dir, "new/deep")); err != nil || info.Mode().Perm() != 0o777 {
+		t.Errorf("a part that was made has not the volume's mode: %v %v", info, err)
+	}
 	if _, err := set.SubPath(pod, "v", "c", 0, "real/file"); err != nil {
 		t.Errorf("a file where a directory was: %v", err)
 	}
@@ -261,7 +264,7 @@ func TestSubPath(t *testing.T) {
 
 // TestEmptyDirIsThePods holds that a volume in use is left as its containers have made it.
 func TestEmptyDirIsThePods(t *testing.T) {
-	for _, medium := range []corev1.StorageMedium{corev1.StorageMediumDefault, corev1.StorageMediumMemory} {
+	for medium, sticky := range map[corev1.StorageMedium]os.FileMode{corev1.StorageMediumDefault: 0, corev1.StorageMediumMemory: os.ModeSticky} {
 		set, gid := newSet(t, nil), int64(4321)
 		pod := podWith(corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: medium}}})
 		pod.Spec.SecurityContext = &corev1.PodSecurityContext{FSGroup: &gid}
@@ -270,7 +273,7 @@ func TestEmptyDirIsThePods(t *testing.T) {
 		}
 		dir, _ := set.Path(pod, "v")
 		info, err := os.Stat(dir)
-		if err != nil || info.Mode() != os.ModeDir|os.ModeSetgid|0o777 || info.Sys().(*syscall.Stat_t).Gid != 4321 {
+		if err != nil || info.Mode() != os.ModeDir|os.ModeSetgid|sticky|0o777 || info.Sys().(*syscall.Stat_t).Gid != 4321 {
 			t.Errorf("%q at first: %v %v", medium, info.Mode(), err)
 		}
 		if err := os.Chmod(dir, 0o700); err != nil {
