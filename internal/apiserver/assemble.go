@@ -67,6 +67,11 @@ func (s *Server) assemble(cfg *genericapiserver.Config) (err error) {
 	cfg.OpenAPIV3Config.Definitions = nil
 	openapi.NewDocuments(s.external, s.generic.Handler.GoRestfulContainer, cfg.OpenAPIV3Config.Info.Version).Install(s.generic.Handler.NonGoRestfulMux)
 	answerAbsent(s.generic.Handler.NonGoRestfulMux)
+	if s.tokens != nil {
+		if err := s.tokens.ServeDiscovery(s.generic.Handler.NonGoRestfulMux, cfg.ExternalAddress); err != nil {
+			return err
+		}
+	}
 	s.loop.Serve(s.generic.Handler.FullHandlerChain)
 	return nil
 }

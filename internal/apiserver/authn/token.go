@@ -40,7 +40,9 @@ type Tokens struct {
 	issuer string
 	signer jose.Signer
 	public crypto.PublicKey
-	lookup Lookup
+	// verifying is the public key as others may have it.
+	verifying jose.JSONWebKey
+	lookup    Lookup
 }
 
 // NewTokens signs with the private key in keyFile (PEM; ECDSA or RSA).
@@ -70,6 +72,7 @@ func NewTokens(keyFile, issuer string, lookup Lookup) (*Tokens, error) {
 	if err != nil {
 		return nil, fmt.Errorf("service-account signer: %w", err)
 	}
+	t.verifying = jose.JSONWebKey{Key: t.public, KeyID: id, Algorithm: string(algorithm), Use: "sig"}
 	return t, nil
 }
 

@@ -26,7 +26,7 @@ func TestColumns(t *testing.T) {
 		"Name Status Age":        {&corev1.Namespace{}},
 		"Name Data Age":          {&corev1.ConfigMap{}},
 		"Name Type Data Age":     {&corev1.Secret{}},
-		"Name Secrets Age":       {&corev1.ServiceAccount{}},
+		"Name Age":               {&corev1.ServiceAccount{}},
 		"Name Created_At":        {&corev1.LimitRange{}, &rbacv1.Role{}, &rbacv1.ClusterRoleList{}},
 		"Name Request Limit Age": {&corev1.ResourceQuota{}},
 		"Name Status Roles Age Version [Internal-IP] [External-IP] [OS-Image] [Kernel-Version] [Container-Runtime]": {&corev1.Node{}},

@@ -28,8 +28,8 @@ func coreSheets() []sheet {
 			return []any{o.Name, string(o.Type), int64(len(o.Data)), since(o.CreationTimestamp, now)}
 		}, nameColumn(), column("Type", "string", corev1.Secret{}.SwaggerDoc()["type"]), column("Data", "string", corev1.Secret{}.SwaggerDoc()["data"]), ageColumn()),
 		of[corev1.ServiceAccount, corev1.ServiceAccountList](func(o *corev1.ServiceAccount, now time.Time) []any {
-			return []any{o.Name, int64(len(o.Secrets)), since(o.CreationTimestamp, now)}
-		}, nameColumn(), column("Secrets", "string", corev1.ServiceAccount{}.SwaggerDoc()["secrets"]), ageColumn()),
+			return []any{o.Name, since(o.CreationTimestamp, now)}
+		}, nameColumn(), ageColumn()),
 		of[corev1.LimitRange, corev1.LimitRangeList](func(o *corev1.LimitRange, _ time.Time) []any {
 			return []any{o.Name, date(o.CreationTimestamp)}
 		}, nameColumn(), createdColumn()),

@@ -91,7 +91,7 @@ func TestRows(t *testing.T) {
 		"namespace": {&corev1.Namespace{ObjectMeta: meta, Status: corev1.NamespaceStatus{Phase: "Active"}}, []any{"n", "Active", "2m"}},
 		"configmap": {&corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"a": ""}, BinaryData: map[string][]byte{"b": nil}}, []any{"n", int64(2), "2m"}},
 		"secret":    {&corev1.Secret{ObjectMeta: meta, Type: "Opaque"}, []any{"n", "Opaque", int64(0), "2m"}},
-		"unborn":    {&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "n"}}, []any{"n", int64(0), unknown}},
+		"unborn":    {&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "n"}}, []any{"n", unknown}},
 		"node": {&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", CreationTimestamp: ago(49 * time.Hour), Labels: map[string]string{"node-role.kubernetes.io/worker": ""}}, Spec: corev1.NodeSpec{Unschedulable: true},
 			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}, Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.1"}}, NodeInfo: corev1.NodeSystemInfo{KubeletVersion: "v1"}}},
 			[]any{"n", "Ready,SchedulingDisabled", "worker", "2d1h", "v1", "10.0.0.1", none, unknown, unknown, unknown}},

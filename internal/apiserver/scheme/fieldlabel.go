@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -30,7 +29,6 @@ func addFieldLabels(s *runtime.Scheme) error {
 			"involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
 			"reason", "reportingComponent", "source", "type",
 		},
-		appsv1.SchemeGroupVersion.WithKind("ReplicaSet"):                        {name, namespace, "status.replicas"},
 		certificatesv1.SchemeGroupVersion.WithKind("CertificateSigningRequest"): {name, "spec.signerName"},
 	} {
 		if err := s.AddFieldLabelConversionFunc(kind, only(labels)); err != nil {

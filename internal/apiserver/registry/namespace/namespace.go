@@ -57,7 +57,7 @@ func New(o registry.Options) (map[string]rest.Storage, error) {
 	return map[string]rest.Storage{
 		"namespaces":          &Namespaces{store: s},
 		"namespaces/status":   registry.NewStatus(o, s, k),
-		"namespaces/finalize": &finalize{registry.NewSubresource(s, finalizeStrategy{ObjectTyper: o.Scheme})},
+		"namespaces/finalize": &finalize{store: registry.NewSubresource(s, finalizeStrategy{ObjectTyper: o.Scheme})},
 	}, nil
 }
 
@@ -136,7 +136,21 @@ func (n *Namespaces) Update(ctx context.Context, name string, info rest.UpdatedO
 	return n.store.Update(ctx, name, info, create, update, force, options)
 }
 
-type finalize struct{ *registry.Subresource }
+// finalize has updates alone.
+type finalize struct{ store *registry.Subresource }
+
+var _ rest.Updater = (*finalize)(nil)
+
+// New implements rest.Storage.
+func (f *finalize) New() runtime.Object { return f.store.New() }
+
+// Destroy implements rest.Storage.
+func (f *finalize) Destroy() {}
+
+// Update implements rest.Updater.
+func (f *finalize) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, force bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	return f.store.Update(ctx, name, info, create, update, force, options)
+}
 
 // GetResetFields implements rest.ResetFieldsStrategy.
 func (*finalize) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {

@@ -7,8 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"strconv"
 
 	"github.com/mayfly-run/mayfly/internal/apiserver/registry"
 	"github.com/mayfly-run/mayfly/internal/apiserver/validation"
@@ -88,9 +86,6 @@ func replicaSet() registry.Kind[appsv1.ReplicaSet, appsv1.ReplicaSetList, *appsv
 				return validation.WorkloadWarnings(r.Name, &r.Spec.Template)
 			}
 			return changeWarnings(&r.ObjectMeta, &old.ObjectMeta, &r.Spec.Template)
-		},
-		Fields: func(r *appsv1.ReplicaSet) fields.Set {
-			return fields.Set{"status.replicas": strconv.Itoa(int(r.Status.Replicas))}
 		},
 	}
 }

@@ -58,10 +58,13 @@ func put[T, L any, P registry.Object[T], Q registry.Object[L]](o registry.Option
 	return s, err
 }
 
+// extensions is the category of what extends the API.
+var extensions = []string{"api-extensions"}
+
 func validatingPolicy() registry.Kind[admissionregistrationv1.ValidatingAdmissionPolicy, admissionregistrationv1.ValidatingAdmissionPolicyList, *admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyList] {
 	type kind = admissionregistrationv1.ValidatingAdmissionPolicy
 	return registry.Kind[kind, admissionregistrationv1.ValidatingAdmissionPolicyList, *kind, *admissionregistrationv1.ValidatingAdmissionPolicyList]{
-		Resource: resource("validatingadmissionpolicies"), Singular: "validatingadmissionpolicy", UpdateStatus: validation.ValidatingAdmissionPolicyStatusUpdate,
+		Resource: resource("validatingadmissionpolicies"), Categories: extensions, Singular: "validatingadmissionpolicy", UpdateStatus: validation.ValidatingAdmissionPolicyStatusUpdate,
 		Create: func(p *kind) field.ErrorList {
 			return append(validation.ValidatingAdmissionPolicyCreate(p), validatingExpressions(&p.Spec)...)
 		},
@@ -85,8 +88,8 @@ func validatingPolicy() registry.Kind[admissionregistrationv1.ValidatingAdmissio
 func validatingBinding() registry.Kind[admissionregistrationv1.ValidatingAdmissionPolicyBinding, admissionregistrationv1.ValidatingAdmissionPolicyBindingList, *admissionregistrationv1.ValidatingAdmissionPolicyBinding, *admissionregistrationv1.ValidatingAdmissionPolicyBindingList] {
 	type kind = admissionregistrationv1.ValidatingAdmissionPolicyBinding
 	return registry.Kind[kind, admissionregistrationv1.ValidatingAdmissionPolicyBindingList, *kind, *admissionregistrationv1.ValidatingAdmissionPolicyBindingList]{
-		Resource: resource("validatingadmissionpolicybindings"),
-		Create:   validation.ValidatingAdmissionPolicyBindingCreate, Update: validation.ValidatingAdmissionPolicyBindingUpdate,
+		Resource: resource("validatingadmissionpolicybindings"), Categories: extensions,
+		Create: validation.ValidatingAdmissionPolicyBindingCreate, Update: validation.ValidatingAdmissionPolicyBindingUpdate,
 		Spec: func(b *kind) any { return b.Spec },
 	}
 }
@@ -94,7 +97,7 @@ func validatingBinding() registry.Kind[admissionregistrationv1.ValidatingAdmissi
 func mutatingPolicy() registry.Kind[admissionregistrationv1.MutatingAdmissionPolicy, admissionregistrationv1.MutatingAdmissionPolicyList, *admissionregistrationv1.MutatingAdmissionPolicy, *admissionregistrationv1.MutatingAdmissionPolicyList] {
 	type kind = admissionregistrationv1.MutatingAdmissionPolicy
 	return registry.Kind[kind, admissionregistrationv1.MutatingAdmissionPolicyList, *kind, *admissionregistrationv1.MutatingAdmissionPolicyList]{
-		Resource: resource("mutatingadmissionpolicies"), Singular: "mutatingadmissionpolicy",
+		Resource: resource("mutatingadmissionpolicies"), Categories: extensions, Singular: "mutatingadmissionpolicy",
 		Create: func(p *kind) field.ErrorList {
 			return append(validation.MutatingAdmissionPolicyCreate(p), mutatingExpressions(&p.Spec)...)
 		},
@@ -108,8 +111,8 @@ func mutatingPolicy() registry.Kind[admissionregistrationv1.MutatingAdmissionPol
 func mutatingBinding() registry.Kind[admissionregistrationv1.MutatingAdmissionPolicyBinding, admissionregistrationv1.MutatingAdmissionPolicyBindingList, *admissionregistrationv1.MutatingAdmissionPolicyBinding, *admissionregistrationv1.MutatingAdmissionPolicyBindingList] {
 	type kind = admissionregistrationv1.MutatingAdmissionPolicyBinding
 	return registry.Kind[kind, admissionregistrationv1.MutatingAdmissionPolicyBindingList, *kind, *admissionregistrationv1.MutatingAdmissionPolicyBindingList]{
-		Resource: resource("mutatingadmissionpolicybindings"),
-		Create:   validation.MutatingAdmissionPolicyBindingCreate, Update: validation.MutatingAdmissionPolicyBindingUpdate,
+		Resource: resource("mutatingadmissionpolicybindings"), Categories: extensions,
+		Create: validation.MutatingAdmissionPolicyBindingCreate, Update: validation.MutatingAdmissionPolicyBindingUpdate,
 		Spec: func(b *kind) any { return b.Spec },
 	}
 }
@@ -122,7 +125,7 @@ func validatingWebhooks() registry.Kind[admissionregistrationv1.ValidatingWebhoo
 		})
 	}
 	return registry.Kind[kind, admissionregistrationv1.ValidatingWebhookConfigurationList, *kind, *admissionregistrationv1.ValidatingWebhookConfigurationList]{
-		Resource: resource("validatingwebhookconfigurations"), Categories: []string{"api-extensions"},
+		Resource: resource("validatingwebhookconfigurations"), Categories: extensions,
 		Create: func(c *kind) field.ErrorList {
 			return append(validation.ValidatingWebhookConfigurationCreate(c), check(c)...)
 		},
@@ -141,7 +144,7 @@ func mutatingWebhooks() registry.Kind[admissionregistrationv1.MutatingWebhookCon
 		})
 	}
 	return registry.Kind[kind, admissionregistrationv1.MutatingWebhookConfigurationList, *kind, *admissionregistrationv1.MutatingWebhookConfigurationList]{
-		Resource: resource("mutatingwebhookconfigurations"), Categories: []string{"api-extensions"},
+		Resource: resource("mutatingwebhookconfigurations"), Categories: extensions,
 		Create: func(c *kind) field.ErrorList {
 			return append(validation.MutatingWebhookConfigurationCreate(c), check(c)...)
 		},
