@@ -169,6 +169,9 @@ func TestUser(t *testing.T) {
 		"number elsewhere":   {func(in *Input) { security(in).RunAsUser = number(5) }, specs.User{UID: 5, AdditionalGids: []uint32{0}}, "/"},
 		"group as well": {func(in *Input) { security(in).RunAsUser, security(in).RunAsGroup = number(1000), number(9) },
 			specs.User{UID: 1000, GID: 9, AdditionalGids: []uint32{9, 2000, 10}}, "/home/app"},
+		"with groups": {func(in *Input) {
+			security(in).RunAsUser, security(in).SupplementalGroups = number(1000), []int64{77, 2000}
+		}, specs.User{UID: 1000, GID: 1001, AdditionalGids: []uint32{1001, 2000, 10, 77}}, "/home/app"},
 		"strict": {func(in *Input) {
 			security(in).RunAsUser, security(in).SupplementalGroups = number(1000), []int64{77}
 			security(in).SupplementalGroupsPolicy = runtimev1.SupplementalGroupsPolicy_Strict

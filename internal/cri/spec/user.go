@@ -102,8 +102,8 @@ func findGroup(file []byte, name string) (uint32, error) {
 	return uint32(entries[0].Gid), nil
 }
 
-// supplemental returns the primary group, those of the client and, unless the policy is Strict, those that the image
-// puts the user in; each once.
+// supplemental returns the primary group, those that the image puts the user in, unless the policy is Strict, and those
+// of the client; in this order, which containers see and status.containerStatuses.user tells, and each once.
 func supplemental(in *Input, id identity, name string) ([]uint32, error) {
 	sc := in.security()
 	groups := []uint32{id.gid}
@@ -112,23 +112,22 @@ func supplemental(in *Input, id identity, name string) ([]uint32, error) {
 			groups = append(groups, g)
 		}
 	}
+	if name != "" && sc.GetSupplementalGroupsPolicy() != runtimev1.SupplementalGroupsPolicy_Strict {
+		entries, err := user.ParseGroupFilter(bytes.NewReader(in.Accounts.Group), func(g user.Group) bool { return slices.Contains(g.List, name) })
+		if err != nil {
+			return nil, fmt.Errorf("read the image's /etc/group: %w", err)
+		}
+		for _, g := range entries {
+			if fits(g.Gid) {
+				add(uint32(g.Gid))
+			}
+		}
+	}
 	for _, g := range sc.GetSupplementalGroups() {
 		if g < 0 || g > math.MaxInt32 {
 			return nil, fmt.Errorf("supplemental group %d is out of range: %w", g, errdefs.ErrInvalidArgument)
 		}
 		add(uint32(g))
-	}
-	if name == "" || sc.GetSupplementalGroupsPolicy() == runtimev1.SupplementalGroupsPolicy_Strict {
-		return groups, nil
-	}
-	entries, err := user.ParseGroupFilter(bytes.NewReader(in.Accounts.Group), func(g user.Group) bool { return slices.Contains(g.List, name) })
-	if err != nil {
-		return nil, fmt.Errorf("read the image's /etc/group: %w", err)
-	}
-	for _, g := range entries {
-		if fits(g.Gid) {
-			add(uint32(g.Gid))
-		}
 	}
 	return groups, nil
 }
