@@ -2,7 +2,9 @@ package pod
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strconv"
 	"time"
@@ -65,14 +67,37 @@ func (l *Log) Get(ctx context.Context, name string, options runtime.Object) (run
 	if err != nil {
 		return nil, err
 	}
-	return &genericrest.LocationStreamer{
+	return logStream{&genericrest.LocationStreamer{
 		Location:        location,
 		Transport:       endpoint.Transport,
 		ContentType:     "text/plain",
 		Flush:           o.Follow,
 		ResponseChecker: genericrest.NewGenericHttpResponseChecker(corev1.Resource("pods/log"), name),
 		RedirectChecker: genericrest.PreventRedirects,
-	}, nil
+	}}, nil
+}
+
+// logStream is a log that can be sent over a websocket as well, whose sender drops what comes together with the end.
+type logStream struct{ *genericrest.LocationStreamer }
+
+// InputStream implements rest.ResourceStreamer.
+func (s logStream) InputStream(ctx context.Context, version, accept string) (stream io.ReadCloser, flush bool, contentType string, err error) {
+	stream, flush, contentType, err = s.LocationStreamer.InputStream(ctx, version, accept)
+	if stream != nil {
+		stream = endApart{stream}
+	}
+	return stream, flush, contentType, err
+}
+
+// endApart tells the end only after all that was read, which a response's body, if it is short, does at once.
+type endApart struct{ io.ReadCloser }
+
+func (r endApart) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if n > 0 && errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
 }
 
 func logQuery(o *corev1.PodLogOptions) url.Values {
