@@ -127,6 +127,7 @@ func TestBuild(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		from []corev1.EnvFromSource
+		own  *corev1.ResourceRequirements // of the Pod
 		env  []corev1.EnvVar
 		want map[string]string
 		err  string
@@ -147,6 +148,11 @@ func TestBuild(t *testing.T) {
 		"resources are rounded up": {
 			env:  []corev1.EnvVar{{Name: "A", ValueFrom: amount("requests.cpu", "")}, {Name: "B", ValueFrom: amount("requests.cpu", "1m")}, {Name: "C", ValueFrom: amount("limits.memory", "1Mi")}, {Name: "D", ValueFrom: amount("limits.cpu", "")}},
 			want: map[string]string{"A": "2", "B": "1500", "C": "100", "D": "8"},
+		},
+		"limits that are the Pod's": {
+			own:  &corev1.ResourceRequirements{Limits: corev1.ResourceList{"cpu": resource.MustParse("3"), "memory": resource.MustParse("200Mi")}},
+			env:  []corev1.EnvVar{{Name: "A", ValueFrom: amount("limits.cpu", "")}, {Name: "B", ValueFrom: amount("limits.memory", "1Mi")}, {Name: "C", ValueFrom: amount("limits.ephemeral-storage", "1Mi")}},
+			want: map[string]string{"A": "3", "B": "100", "C": "7"},
 		},
 		"keys": {
 			env: []corev1.EnvVar{
@@ -169,10 +175,10 @@ func TestBuild(t *testing.T) {
 			own := container
 			own.EnvFrom, own.Env = c.from, c.env
 			pod := pod.DeepCopy()
-			pod.Spec.Containers = []corev1.Container{own}
+			pod.Spec.Containers, pod.Spec.Resources = []corev1.Container{own}, c.own
 			vars, err := Build(t.Context(), source{}, Input{
 				Pod: pod, Container: &own, Addresses: Addresses{PodIPs: []string{"1.1.1.1", "::1"}},
-				Allocatable: corev1.ResourceList{"cpu": resource.MustParse("8")},
+				Allocatable: corev1.ResourceList{"cpu": resource.MustParse("8"), "ephemeral-storage": resource.MustParse("7Mi")},
 			})
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {

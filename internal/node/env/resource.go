@@ -10,7 +10,8 @@ import (
 )
 
 // Resource returns what a resourceFieldRef selects of the Pod: an integer, the amount divided by the divisor and
-// rounded up. Limits of cpu, memory and ephemeral storage that are not set are what the node can allocate.
+// rounded up. Limits of cpu, memory and ephemeral storage that are not set are the Pod's own, or else what the node can
+// allocate.
 func Resource(pod *corev1.Pod, container string, ref *corev1.ResourceFieldSelector, allocatable corev1.ResourceList) (string, error) {
 	if ref.ContainerName != "" {
 		container = ref.ContainerName
@@ -28,11 +29,26 @@ func Resource(pod *corev1.Pod, container string, ref *corev1.ResourceFieldSelect
 		list = requirements.Limits
 	}
 	resourceName := corev1.ResourceName(name)
-	quantity, set := list[resourceName]
-	if !set && kind == "limits" {
-		quantity = allocatable[resourceName]
+	quantity := list[resourceName]
+	if quantity.IsZero() && kind == "limits" {
+		quantity = bound(pod, resourceName, allocatable)
 	}
 	return divide(quantity, ref.Divisor, resourceName == corev1.ResourceCPU), nil
+}
+
+// bound is how much a container without a limit may take: as much as the Pod has for all of them together, else the node.
+func bound(pod *corev1.Pod, name corev1.ResourceName, allocatable corev1.ResourceList) resource.Quantity {
+	switch name {
+	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
+	default:
+		return resource.Quantity{} // huge pages are never more than asked for
+	}
+	if own := pod.Spec.Resources; own != nil {
+		if limit := own.Limits[name]; !limit.IsZero() {
+			return limit
+		}
+	}
+	return allocatable[name]
 }
 
 func find(pod *corev1.Pod, name string) (corev1.ResourceRequirements, error) {
