@@ -51,7 +51,7 @@ func (in *Input) container(c *corev1.Container, old *corev1.ContainerStatus, kin
 	out := corev1.ContainerStatus{Name: c.Name, Image: c.Image}
 	latest := in.Runtime.Latest(c.Name)
 	if latest == nil {
-		in.absent(&out, old, kind)
+		in.absent(&out, old)
 	} else {
 		in.present(&out, latest, c)
 		in.remember(&out, old)
@@ -91,12 +91,8 @@ func (in *Input) wait(out *corev1.ContainerStatus, w Waiting) {
 }
 
 // absent fills the status of a container that the runtime does not have: not started yet, or vanished.
-func (in *Input) absent(out, old *corev1.ContainerStatus, kind containerKind) {
-	reason := reasonCreating
-	if kind == appContainer && len(in.Pod.Spec.InitContainers) > 0 {
-		reason = reasonInitializing
-	}
-	out.State.Waiting = &corev1.ContainerStateWaiting{Reason: reason}
+func (in *Input) absent(out, old *corev1.ContainerStatus) {
+	out.State.Waiting = &corev1.ContainerStateWaiting{Reason: in.reasonWaiting()}
 	if old == nil {
 		return
 	}
@@ -113,6 +109,15 @@ func (in *Input) absent(out, old *corev1.ContainerStatus, kind containerKind) {
 	if old.Image != "" {
 		out.Image = old.Image
 	}
+}
+
+// reasonWaiting is why a container waits that has not started yet. In a Pod with init containers this is the same for all
+// of its containers, as the kubelet tells it.
+func (in *Input) reasonWaiting() string {
+	if len(in.Pod.Spec.InitContainers) > 0 {
+		return reasonInitializing
+	}
+	return reasonCreating
 }
 
 // lost is the end of a container that ran when it was last heard of.
@@ -171,7 +176,7 @@ func (in *Input) present(out *corev1.ContainerStatus, c *runtime.Container, spec
 	case c.Exited():
 		out.State.Terminated = in.terminated(c)
 	default:
-		out.State.Waiting = &corev1.ContainerStateWaiting{Reason: reasonCreating}
+		out.State.Waiting = &corev1.ContainerStateWaiting{Reason: in.reasonWaiting()}
 	}
 	if previous := in.Runtime.Previous(spec.Name); previous.Exited() {
 		out.LastTerminationState.Terminated = in.terminated(previous)

@@ -2,6 +2,7 @@ package status
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -136,6 +137,23 @@ func TestContainerStates(t *testing.T) {
 	if got := s.ContainerStatuses[0].State.Terminated; got == nil || got.Reason != reasonUnknown || got.ExitCode != 137 {
 		t.Errorf("a vanished container: %+v", s.ContainerStatuses[0].State)
 	}
+}
+
+func TestWaitingReasons(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a"}}, EphemeralContainers: []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "e"}}}}}
+	want := func(reason string, rt *runtime.Pod) {
+		t.Helper()
+		s := compute(pod, rt)
+		for _, c := range slices.Concat(s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses) {
+			if w := c.State.Waiting; w == nil || w.Reason != reason {
+				t.Errorf("%s: %+v, not waiting for %s", c.Name, c.State, reason)
+			}
+		}
+	}
+	want("ContainerCreating", observed())
+	pod.Spec.InitContainers = []corev1.Container{{Name: "i"}, {Name: "j"}}
+	want("PodInitializing", observed())
+	want("PodInitializing", observed(run{"i", 0, runtimev1.ContainerState_CONTAINER_CREATED, 0}))
 }
 
 // TestForgottenRuns holds that how a run ended is told although the runtime has forgotten it.
