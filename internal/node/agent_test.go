@@ -560,6 +560,41 @@ func TestProbes(t *testing.T) {
 	})
 }
 
+// TestGraceOfFailedProbe: only the probe that failed has a say in how long its container may take to stop.
+func TestGraceOfFailedProbe(t *testing.T) {
+	for name, c := range map[string]struct {
+		startup, live int32
+		want          string
+	}{
+		"startup":  {startup: 1, want: "stop app 5"},
+		"liveness": {live: 1, want: "stop app 7"},
+		"neither":  {want: "stop app 30"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				probe := func(command string, grace int64) *corev1.Probe {
+					return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{command}}}, PeriodSeconds: 5, TimeoutSeconds: 1, FailureThreshold: 1, SuccessThreshold: 1, TerminationGracePeriodSeconds: &grace}
+				}
+				w := newWorld(t)
+				w.rt.execs["startup"], w.rt.execs["live"] = c.startup, c.live
+				w.create(simplePod(func(p *corev1.Pod) {
+					p.Spec.Containers[0].StartupProbe, p.Spec.Containers[0].LivenessProbe = probe("startup", 5), probe("live", 7)
+				}))
+				w.wait(11 * time.Second)
+				if name == "neither" { // another reason to be stopped
+					w.rt.mu.Lock()
+					w.rt.images["other:latest"] = w.rt.images["busybox:latest"]
+					w.rt.mu.Unlock()
+					w.update(func(p *corev1.Pod) { p.Spec.Containers[0].Image = "other" })
+				}
+				if log := w.rt.log(); !slices.Contains(log, c.want) {
+					t.Errorf("no %q in %q", c.want, log)
+				}
+			})
+		})
+	}
+}
+
 func TestUnsupportedVolume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simplePod(func(p *corev1.Pod) {

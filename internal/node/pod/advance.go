@@ -3,11 +3,11 @@ package pod
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/mayfly-run/mayfly/internal/node/probe"
 	"github.com/mayfly-run/mayfly/internal/node/status"
 	"github.com/mayfly-run/mayfly/internal/node/volume"
 )
@@ -58,9 +58,9 @@ func (w *Worker) picture() picture {
 		pause:   w.crash.Pause,
 		forced:  func(id string) bool { return w.restart[id] },
 		started: w.startedNow,
-		failed: func(name string) string {
+		failed: func(name string) probe.Kind {
 			if g := w.probes[w.rt.Latest(name).GetId()]; g != nil {
-				return strings.ToLower(string(g.Failed()))
+				return g.Failed()
 			}
 			return ""
 		},

@@ -3,10 +3,12 @@ package pod
 import (
 	"hash/fnv"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/mayfly-run/mayfly/internal/node/probe"
 	"github.com/mayfly-run/mayfly/internal/node/runtime"
 	"github.com/mayfly-run/mayfly/internal/node/status"
 )
@@ -25,7 +27,7 @@ type picture struct {
 	// started tells whether a running container has passed its startup probe.
 	started func(name string) bool
 	// failed names the probe that a running container failed for good, or is empty.
-	failed func(name string) string
+	failed func(name string) probe.Kind
 	// epoch is when all containers were last asked to start anew, source the one whose rule did; see renew.go.
 	epoch  int64
 	source *corev1.Container
@@ -47,6 +49,8 @@ type kill struct {
 	spec      *corev1.Container
 	message   string
 	again     bool
+	// probe is the one that failed, if that is why.
+	probe probe.Kind
 	// withoutHook says that preStop is not run.
 	withoutHook bool
 }
@@ -291,7 +295,7 @@ func (d *decision) changed(p picture, c *corev1.Container, latest *runtime.Conta
 		return
 	}
 	if which := p.failed(c.Name); which != "" {
-		d.kills = append(d.kills, kill{container: latest, spec: c, message: "Container " + c.Name + " failed " + which + " probe, will be restarted", again: true})
+		d.kills = append(d.kills, kill{container: latest, spec: c, message: "Container " + c.Name + " failed " + strings.ToLower(string(which)) + " probe, will be restarted", again: true, probe: which})
 		return
 	}
 	d.resized(c, latest)

@@ -29,7 +29,7 @@ func (w *Worker) postStart(ctx context.Context, l launch, id string) *failure {
 	w.mu.Lock()
 	w.restart[id] = true
 	w.mu.Unlock()
-	w.stopContainer(ctx, l.pod, id, l.container, fmt.Sprintf("FailedPostStartHook: %v", err), graceOf(l.pod, l.container))
+	w.stopContainer(ctx, l.pod, id, l.container, fmt.Sprintf("FailedPostStartHook: %v", err), graceOf(l.pod, l.container, ""))
 	return &failure{reason: reasonHook, message: message, started: true}
 }
 

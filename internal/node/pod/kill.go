@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/mayfly-run/mayfly/internal/node/probe"
 	"github.com/mayfly-run/mayfly/internal/node/runtime"
 )
 
@@ -20,7 +21,7 @@ func (w *Worker) startKill(ctx context.Context, k kill) {
 		w.restart[id] = true
 	}
 	w.spawn(ctx, k.container.GetMetadata().GetName(), func(ctx context.Context) {
-		spec, grace := k.spec, graceOf(pod, k.spec)
+		spec, grace := k.spec, graceOf(pod, k.spec, k.probe)
 		if spec != nil && k.withoutHook {
 			spec = spec.DeepCopy()
 			spec.Lifecycle = nil
@@ -29,14 +30,23 @@ func (w *Worker) startKill(ctx context.Context, k kill) {
 	})
 }
 
-// graceOf is the grace period of a container of a Pod that goes on, in seconds.
-func graceOf(pod *corev1.Pod, c *corev1.Container) int64 {
+// graceOf is the grace period of a container of a Pod that goes on, in seconds: its own if a probe has failed that has one,
+// else the Pod's.
+func graceOf(pod *corev1.Pod, c *corev1.Container, failed probe.Kind) int64 {
 	grace := int64(corev1.DefaultTerminationGracePeriodSeconds)
 	if seconds := pod.Spec.TerminationGracePeriodSeconds; seconds != nil {
 		grace = *seconds
 	}
-	if c != nil && c.LivenessProbe != nil && c.LivenessProbe.TerminationGracePeriodSeconds != nil {
-		grace = *c.LivenessProbe.TerminationGracePeriodSeconds
+	var which *corev1.Probe
+	switch {
+	case c == nil:
+	case failed == probe.Startup:
+		which = c.StartupProbe
+	case failed == probe.Liveness:
+		which = c.LivenessProbe
+	}
+	if which != nil && which.TerminationGracePeriodSeconds != nil {
+		grace = *which.TerminationGracePeriodSeconds
 	}
 	return grace
 }

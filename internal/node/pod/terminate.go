@@ -53,7 +53,7 @@ func (w *Worker) graceNow() int64 {
 	if w.verdict == nil && w.gone && !w.static {
 		return 1 // deleted by force while we were not looking
 	}
-	return graceOf(w.spec, nil)
+	return graceOf(w.spec, nil, "")
 }
 
 func (w *Worker) stopAll(ctx context.Context) {
