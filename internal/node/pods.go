@@ -17,7 +17,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/mayfly-run/mayfly/internal/node/pod"
-	"github.com/mayfly-run/mayfly/internal/node/resource"
 	"github.com/mayfly-run/mayfly/internal/node/runtime"
 )
 
@@ -160,8 +159,8 @@ func (p *pods) end(ctx context.Context, name types.NamespacedName, uid types.UID
 	slog.InfoContext(ctx, "removing a pod that the API does not know", "namespace", name.Namespace, "pod", name.Name, "uid", uid)
 	stranger := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name.Name, Namespace: name.Namespace, UID: uid}}
 	w := pod.New(p.node, stranger)
-	p.start(ctx, w, uid)
 	w.Delete()
+	p.start(ctx, w, uid)
 }
 
 // adopt ends, after the first list, all Pods that were deleted while no agent was running, and clears their files.
@@ -228,15 +227,14 @@ func (p *pods) Find(namespace, name string) *pod.Worker {
 	return found
 }
 
-// claimed is what all Pods but one request together, as long as they have not ended.
+// claimed is what all Pods but one take of the node together.
 func (p *pods) claimed(except types.UID) corev1.ResourceList {
 	total := corev1.ResourceList{}
 	for _, w := range p.List() {
-		object := w.Pod()
-		if object.UID == except || object.Status.Phase == corev1.PodSucceeded || object.Status.Phase == corev1.PodFailed {
+		if w.Pod().UID == except {
 			continue
 		}
-		for name, amount := range resource.Requests(object) {
+		for name, amount := range w.Claims() {
 			sum := total[name]
 			sum.Add(amount)
 			total[name] = sum

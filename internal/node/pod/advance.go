@@ -75,9 +75,6 @@ func unsupported(pod *corev1.Pod) error {
 	if len(pod.Spec.ResourceClaims) > 0 {
 		return fmt.Errorf("resourceClaims ask for dynamic resource allocation, which this node does not support")
 	}
-	if os := pod.Spec.OS; os != nil && os.Name != corev1.Linux {
-		return fmt.Errorf("os %q is not this node's (linux)", os.Name)
-	}
 	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for _, c := range list {
 			if len(c.VolumeDevices) > 0 {

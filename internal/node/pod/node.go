@@ -52,7 +52,7 @@ type Node struct {
 	// Caps bounds ephemeral containers.
 	Caps resource.Caps
 
-	// Claimed is what all Pods but one request together; Freed is to be called when one of them takes less.
+	// Claimed is what all Pods but one take of the node together, a place each among it; Freed is to be called when one of them takes less.
 	Claimed func(except types.UID) corev1.ResourceList
 	Freed   func()
 

@@ -157,6 +157,9 @@ func (w *Worker) clean(ctx context.Context, pod *corev1.Pod, rt *runtime.Pod, go
 	if gone {
 		return nil
 	}
+	w.mu.Lock()
+	w.cleared = true // before the API knows: another Pod may be here sooner than its answer
+	w.mu.Unlock()
 	return w.confirm(ctx, pod)
 }
 

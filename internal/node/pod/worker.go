@@ -33,8 +33,10 @@ type Worker struct {
 	mu   sync.Mutex
 	spec *corev1.Pod // the API's newest word, with resources as granted
 	gone bool        // the API no longer has it
-	rt   *runtime.Pod
-	look bool // rt may be out of date
+	// taken says that the node has accepted the Pod, cleared that nothing of it is left here.
+	taken, cleared bool
+	rt             *runtime.Pod
+	look           bool // rt may be out of date
 	// busy holds the tasks under way: a container's name, or one of the names below.
 	busy map[string]context.CancelFunc
 	// waiting says, by container, why it does not run; until when it is not tried again is in after.
@@ -102,6 +104,7 @@ func New(node *Node, pod *corev1.Pod) *Worker {
 		seen:         make(chan struct{}),
 	}
 	w.spec, w.wanted = hold(pod)
+	w.taken = pod.Status.StartTime != nil
 	return w
 }
 
@@ -187,6 +190,7 @@ func (w *Worker) Run(ctx context.Context) bool {
 
 // sync looks at the Pod, does what is due, and returns when to look again at the latest.
 func (w *Worker) sync(ctx context.Context) time.Duration {
+	w.take()
 	w.admit()
 	if err := w.observe(ctx); err != nil {
 		if ctx.Err() == nil {

@@ -2,6 +2,8 @@ package resource
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -72,7 +74,44 @@ func Shortage(pod *corev1.Pod, others, allocatable corev1.ResourceList) (message
 	return message, false
 }
 
-// Requests is what the Pod takes of its node.
+// Lack names the resource that a Pod would have to share with others although there is not enough of it, and says so in
+// the kubelet's words; the name is empty if the Pod fits. What the node has none of is not its to give out.
+func Lack(pod *corev1.Pod, others, allocatable corev1.ResourceList) (name corev1.ResourceName, message string) {
+	asked := Claims(pod)
+	first := []corev1.ResourceName{corev1.ResourcePods, corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
+	rest := slices.DeleteFunc(slices.Sorted(maps.Keys(asked)), func(n corev1.ResourceName) bool { return slices.Contains(first, n) })
+	for _, name := range append(first, rest...) {
+		if _, has := allocatable[name]; !has {
+			continue
+		}
+		want, used, all := amount(asked, name), amount(others, name), amount(allocatable, name)
+		if want > 0 && want > all-used {
+			return name, fmt.Sprintf("Node didn't have enough resource: %s, requested: %d, used: %d, capacity: %d", name, want, used, all)
+		}
+	}
+	return "", ""
+}
+
+// amount is in thousandths of a CPU, or whole units of anything else.
+func amount(list corev1.ResourceList, name corev1.ResourceName) int64 {
+	q := list[name]
+	if name == corev1.ResourceCPU {
+		return q.MilliValue()
+	}
+	return q.Value()
+}
+
+// Claims is what the Pod takes of its node: what it requests, and a place.
+func Claims(pod *corev1.Pod) corev1.ResourceList {
+	claims := Requests(pod).DeepCopy()
+	if claims == nil {
+		claims = corev1.ResourceList{}
+	}
+	claims[corev1.ResourcePods] = *resource.NewQuantity(1, resource.DecimalSI)
+	return claims
+}
+
+// Requests is what the Pod and its containers request.
 func Requests(pod *corev1.Pod) corev1.ResourceList {
 	return helper.PodRequests(pod, helper.PodResourcesOptions{})
 }

@@ -14,7 +14,11 @@ import (
 type Waiting struct{ Reason, Message string }
 
 // Verdict ends a Pod from outside: its deadline, say. The phase becomes Failed once its containers have stopped.
-type Verdict struct{ Reason, Message string }
+type Verdict struct {
+	Reason, Message string
+	// Rejected says that the node never had anything of the Pod.
+	Rejected bool
+}
 
 // Input is everything that a Pod's status depends on.
 type Input struct {
@@ -50,6 +54,9 @@ func Compute(in Input) corev1.PodStatus {
 		now := metav1.NewTime(in.Now.Truncate(time.Second))
 		out.StartTime = &now
 	}
+	if in.rejected() {
+		return in.reject(out)
+	}
 	in.addresses(&out)
 	out.InitContainerStatuses = in.list(in.Pod.Spec.InitContainers, old.InitContainerStatuses, initContainer)
 	out.ContainerStatuses = in.list(in.Pod.Spec.Containers, old.ContainerStatuses, appContainer)
@@ -59,6 +66,25 @@ func Compute(in Input) corev1.PodStatus {
 		out.Reason, out.Message = in.Verdict.Reason, in.Verdict.Message
 	}
 	in.conditions(&out)
+	return out
+}
+
+// rejected tells whether the node did not take the Pod, now or when its status was written: then it has no containers
+// that could have one.
+func (in *Input) rejected() bool {
+	if in.Verdict != nil {
+		return in.Verdict.Rejected
+	}
+	old := &in.Pod.Status
+	return old.Phase == corev1.PodFailed && len(old.ContainerStatuses) == 0 && in.Runtime.Sandbox() == nil
+}
+
+// reject leaves a Pod that was not taken as it came, but for the reason.
+func (in *Input) reject(out corev1.PodStatus) corev1.PodStatus {
+	out.Phase = corev1.PodFailed
+	if in.Verdict != nil {
+		out.Reason, out.Message = in.Verdict.Reason, in.Verdict.Message
+	}
 	return out
 }
 
