@@ -44,6 +44,7 @@ type fakeRuntime struct {
 	ignoreStop bool
 	sandboxLog []*runtimev1.PodSandboxConfig
 	execs      map[string]int32
+	usage      uint64 // of memory, by each container
 }
 
 type fakeContainer struct {
@@ -338,6 +339,12 @@ func (f *fakeRuntime) UpdateContainerResources(_ context.Context, r *runtimev1.U
 		return &runtimev1.UpdateContainerResourcesResponse{}, nil
 	}
 	return nil, status.Error(codes.NotFound, "no container")
+}
+
+func (f *fakeRuntime) ContainerStats(context.Context, *runtimev1.ContainerStatsRequest) (*runtimev1.ContainerStatsResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &runtimev1.ContainerStatsResponse{Stats: &runtimev1.ContainerStats{Memory: &runtimev1.MemoryUsage{UsageBytes: &runtimev1.UInt64Value{Value: f.usage}}}}, nil
 }
 
 func (f *fakeRuntime) RemoveContainer(_ context.Context, r *runtimev1.RemoveContainerRequest) (*runtimev1.RemoveContainerResponse, error) {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,6 +87,80 @@ func TestResizeByRestart(t *testing.T) {
 		if s.RestartCount != 1 || state(s) != "running" {
 			t.Errorf("%s after %d restarts", state(s), s.RestartCount)
 		}
+	})
+}
+
+// TestResizeOfRequestByRestart: also what the runtime is told nothing of is a change of the resource.
+func TestResizeOfRequestByRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sized("1", "64Mi", corev1.ResourceMemory))
+		request := func(memory string) corev1.ContainerStatus {
+			w.update(func(p *corev1.Pod) {
+				p.Spec.Containers[0].Resources.Requests = amounts("1", memory)
+			})
+			w.wait(time.Second)
+			return w.get().Status.ContainerStatuses[0]
+		}
+		s := request("32Mi")
+		w.wantLog("run p", "create app 0", "start app", "stop app 30", "create app 1", "start app")
+		if s.RestartCount != 1 || state(s) != "running" || !s.Resources.Requests.Memory().Equal(resource.MustParse("32Mi")) {
+			t.Errorf("%s after %d restarts: %+v", state(s), s.RestartCount, s.Resources)
+		}
+		w.wantNoCondition(corev1.PodResizeInProgress)
+		w.rt.mu.Lock()
+		w.rt.ignoreStop = true
+		w.rt.mu.Unlock()
+		if s := request("48Mi"); s.RestartCount != 1 || !s.Resources.Requests.Memory().Equal(resource.MustParse("32Mi")) {
+			t.Errorf("before it has stopped: %d restarts, %+v", s.RestartCount, s.Resources)
+		}
+		w.wantCondition(corev1.PodResizeInProgress, corev1.ConditionTrue)
+	})
+}
+
+// TestResizeOfLimitByRestart: the Pod's cgroup has room for the next run, though nothing more was requested.
+func TestResizeOfLimitByRestart(t *testing.T) {
+	for name, away := range map[string]bool{"watched": false, "while no agent was there": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				burstable := sized("1", "64Mi", corev1.ResourceCPU)
+				burstable.Spec.Containers[0].Resources.Requests = amounts("500m", "32Mi")
+				w := newWorld(t, burstable)
+				w.wait(time.Second)
+				if away {
+					w.stop()
+				}
+				w.update(func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Limits = amounts("2", "64Mi") })
+				if away {
+					w.start()
+				}
+				w.wait(time.Second)
+				w.wantLog("run p", "create app 0", "start app", "stop app 30", "create app 1", "start app")
+				if limits := w.rt.limited(); !slices.Contains(limits, "/mf/kubepods/burstable/podu1 cpu 512/200000 memory 67108864") {
+					t.Errorf("the pod's cgroup stays as it was: %q", limits)
+				}
+			})
+		})
+	}
+}
+
+// TestResizeBelowUsage: a limit is not lowered to what would kill.
+func TestResizeBelowUsage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sized("1", "64Mi"))
+		w.rt.mu.Lock()
+		w.rt.usage = 40 << 20
+		w.rt.mu.Unlock()
+		w.wantResources(w.resize("1", "32Mi"), "1", "64Mi")
+		const want = `cannot decrease memory limits: attempting to set container "app" memory limit (33554432) below current usage (41943040)`
+		for _, c := range w.get().Status.Conditions {
+			if c.Type == corev1.PodResizeInProgress && (c.Reason != corev1.PodReasonError || c.Message != want) {
+				t.Errorf("%+v", c)
+			}
+		}
+		w.wantCondition(corev1.PodResizeInProgress, corev1.ConditionTrue)
+		w.wantLog("run p", "create app 0", "start app")
+		w.wantResources(w.resize("1", "48Mi"), "1", "48Mi")
+		w.wantNoCondition(corev1.PodResizeInProgress)
 	})
 }
 

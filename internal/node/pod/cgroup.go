@@ -28,6 +28,17 @@ func (w *Worker) limitCgroup(ctx context.Context, pod *corev1.Pod, limits *runti
 	return nil
 }
 
+// resizedFrom remembers how the Pod's cgroup is limited when the Pod is to have other resources than before: limits may
+// change without a request, for which the node need not find room. Called with mu held.
+func (w *Worker) resizedFrom(before *corev1.Pod) {
+	if w.confined != nil {
+		return
+	}
+	if have := resource.PodCgroup(before, 0); !proto.Equal(have, resource.PodCgroup(w.spec, 0)) {
+		w.confined = have
+	}
+}
+
 // around changes something within the Pod's cgroup, which meanwhile is limited neither to less than before nor to less
 // than it is to be: no cgroup may have less than one below it.
 func (w *Worker) around(ctx context.Context, pod *corev1.Pod, change func() error) error {

@@ -105,6 +105,9 @@ func containerAnnotations(l launch) map[string]string {
 	if grace := l.pod.Spec.TerminationGracePeriodSeconds; grace != nil {
 		out[annotationGrace] = strconv.FormatInt(*grace, 10)
 	}
+	if resource.RestartsFor(l.container, corev1.ResourceMemory) {
+		out[resource.AnnotationMemoryRequest] = resource.MemoryRequest(l.container)
+	}
 	if l.pause > 0 {
 		out[annotationBackOff] = l.pause.String()
 	}

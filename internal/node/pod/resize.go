@@ -2,6 +2,7 @@ package pod
 
 import (
 	"context"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -25,17 +26,13 @@ type resize struct {
 // resized looks whether a running container has the resources that it is to have.
 func (d *decision) resized(c *corev1.Container, latest *runtime.Container) {
 	cpu, memory := resource.Pending(c, latest.Limits())
-	if !cpu && !memory {
-		return
+	memory = memory || resource.RequestPending(c, latest.GetAnnotations())
+	switch {
+	case cpu && resource.RestartsFor(c, corev1.ResourceCPU), memory && resource.RestartsFor(c, corev1.ResourceMemory):
+		d.kills = append(d.kills, kill{container: latest, spec: c, message: "Container " + c.Name + " resize requires restart", again: true})
+	case cpu, memory:
+		d.resizes = append(d.resizes, resize{container: latest, spec: c})
 	}
-	for _, p := range c.ResizePolicy {
-		concerned := p.ResourceName == corev1.ResourceCPU && cpu || p.ResourceName == corev1.ResourceMemory && memory
-		if concerned && p.RestartPolicy == corev1.RestartContainer {
-			d.kills = append(d.kills, kill{container: latest, spec: c, message: "Container " + c.Name + " resize requires restart", again: true})
-			return
-		}
-	}
-	d.resizes = append(d.resizes, resize{container: latest, spec: c})
 }
 
 // startResize starts the task that changes a container's resources.
@@ -47,10 +44,13 @@ func (w *Worker) startResize(ctx context.Context, r resize) {
 	want := resource.Linux(w.spec, r.spec, w.Capacity.Memory().Value())
 	want.OomScoreAdj = 0 // as it was: it cannot be lowered again
 	w.spawnKnown(ctx, name, func(ctx context.Context) bool {
-		err := w.around(ctx, pod, func() error {
-			_, err := w.Runtime.UpdateContainerResources(ctx, &runtimev1.UpdateContainerResourcesRequest{ContainerId: id, Linux: want})
-			return err
-		})
+		err := w.aboveUsage(ctx, r, want.MemoryLimitInBytes)
+		if err == nil {
+			err = w.around(ctx, pod, func() error {
+				_, err := w.Runtime.UpdateContainerResources(ctx, &runtimev1.UpdateContainerResourcesRequest{ContainerId: id, Linux: want})
+				return err
+			})
+		}
 		if err == nil {
 			w.running(ctx, name, id, r.container.SandboxID)
 		}
@@ -74,29 +74,54 @@ func (w *Worker) startResize(ctx context.Context, r resize) {
 	})
 }
 
+// aboveUsage refuses a memory limit that is lower than before and than what the container uses: as with the kubelet, it is
+// not left to the kernel, which would kill processes, or take its time to free what it can.
+func (w *Worker) aboveUsage(ctx context.Context, r resize, limit int64) error {
+	if have := r.container.Limits().GetMemoryLimitInBytes(); limit == 0 || have != 0 && limit >= have {
+		return nil
+	}
+	answer, err := w.Runtime.ContainerStats(ctx, &runtimev1.ContainerStatsRequest{ContainerId: r.container.GetId()})
+	if err != nil {
+		return fmt.Errorf("unable to read memory usage of container %q: %w", r.spec.Name, err)
+	}
+	if usage := answer.GetStats().GetMemory().GetUsageBytes().GetValue(); usage >= uint64(limit) {
+		return fmt.Errorf("cannot decrease memory limits: attempting to set container %q memory limit (%d) below current usage (%d)", r.spec.Name, limit, usage)
+	}
+	return nil
+}
+
+// containersOf pairs the Pod's containers with their statuses.
+func containersOf(pod *corev1.Pod, do func(c *corev1.Container, s *corev1.ContainerStatus)) {
+	for i := range pod.Spec.InitContainers {
+		do(&pod.Spec.InitContainers[i], status.Find(pod.Status.InitContainerStatuses, pod.Spec.InitContainers[i].Name))
+	}
+	for i := range pod.Spec.Containers {
+		do(&pod.Spec.Containers[i], status.Find(pod.Status.ContainerStatuses, pod.Spec.Containers[i].Name))
+	}
+}
+
+// given is the Pod with the resources that its containers have, as far as its status tells.
+func given(pod *corev1.Pod) *corev1.Pod {
+	out := pod.DeepCopy()
+	containersOf(out, func(c *corev1.Container, s *corev1.ContainerStatus) {
+		if s != nil && s.Resources != nil {
+			c.Resources = *s.Resources.DeepCopy()
+		}
+	})
+	return out
+}
+
 // hold gives the Pod with the resources that its containers were granted. If it asks for others, it is wanted: admit has
 // to say whether they can be had.
 func hold(pod *corev1.Pod) (held, wanted *corev1.Pod) {
-	held = pod
-	for _, kind := range []struct {
-		of       func(*corev1.Pod) []corev1.Container
-		statuses []corev1.ContainerStatus
-	}{
-		{func(p *corev1.Pod) []corev1.Container { return p.Spec.InitContainers }, pod.Status.InitContainerStatuses},
-		{func(p *corev1.Pod) []corev1.Container { return p.Spec.Containers }, pod.Status.ContainerStatuses},
-	} {
-		for i, c := range kind.of(pod) {
-			s := status.Find(kind.statuses, c.Name)
-			if s == nil || s.Resources == nil || equality.Semantic.DeepEqual(s.AllocatedResources, c.Resources.Requests) {
-				continue
-			}
-			if wanted == nil {
-				held, wanted = pod.DeepCopy(), pod
-			}
-			kind.of(held)[i].Resources = *s.Resources.DeepCopy()
-		}
+	asks := false
+	containersOf(pod, func(c *corev1.Container, s *corev1.ContainerStatus) {
+		asks = asks || s != nil && s.Resources != nil && !equality.Semantic.DeepEqual(s.AllocatedResources, c.Resources.Requests)
+	})
+	if asks {
+		return given(pod), pod
 	}
-	return held, wanted
+	return pod, nil
 }
 
 // admit grants the resources that the API asks for once there is room for them beside the node's other Pods.

@@ -105,6 +105,7 @@ func New(node *Node, pod *corev1.Pod) *Worker {
 	}
 	w.spec, w.wanted = hold(pod)
 	w.taken = pod.Status.StartTime != nil
+	w.resizedFrom(given(pod))
 	return w
 }
 
@@ -112,9 +113,11 @@ func New(node *Node, pod *corev1.Pod) *Worker {
 func (w *Worker) Update(pod *corev1.Pod) {
 	w.writer.Observe(pod)
 	w.mu.Lock()
+	before := w.spec
 	if w.spec, w.wanted = hold(pod); w.wanted == nil {
 		w.resizePending = status.Waiting{}
 	}
+	w.resizedFrom(before)
 	w.mu.Unlock()
 	w.Wake()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -23,9 +24,34 @@ func Pending(c *corev1.Container, have *runtimev1.LinuxContainerResources) (cpu,
 	return cpu, memory
 }
 
+// AnnotationMemoryRequest is on containers whose resize policy has them restarted when their memory changes: what they
+// requested when they were made. The request is no limit, so the runtime does not know it.
+const AnnotationMemoryRequest = "io.mayfly.container.memoryRequest"
+
+// RequestPending tells whether a running container was made for another memory request than its definition has now.
+func RequestPending(c *corev1.Container, annotations map[string]string) bool {
+	have, known := annotations[AnnotationMemoryRequest]
+	return known && have != MemoryRequest(c)
+}
+
+// MemoryRequest is the value of the annotation, in bytes.
+func MemoryRequest(c *corev1.Container) string {
+	return strconv.FormatInt(c.Resources.Requests.Memory().Value(), 10)
+}
+
+// RestartsFor tells whether the container is restarted when that resource of it changes.
+func RestartsFor(c *corev1.Container, name corev1.ResourceName) bool {
+	return slices.Contains(c.ResizePolicy, corev1.ContainerResizePolicy{ResourceName: name, RestartPolicy: corev1.RestartContainer})
+}
+
 // Actual is what a running container has of what its definition wants, in the API's terms.
-func Actual(c *corev1.Container, have *runtimev1.LinuxContainerResources) *corev1.ResourceRequirements {
+func Actual(c *corev1.Container, have *runtimev1.LinuxContainerResources, annotations map[string]string) *corev1.ResourceRequirements {
 	out := c.Resources.DeepCopy()
+	if RequestPending(c, annotations) {
+		if request, err := resource.ParseQuantity(annotations[AnnotationMemoryRequest]); err == nil {
+			set(&out.Requests, corev1.ResourceMemory, &request)
+		}
+	}
 	cpu, memory := Pending(c, have)
 	if memory {
 		set(&out.Limits, corev1.ResourceMemory, resource.NewQuantity(have.MemoryLimitInBytes, resource.BinarySI))

@@ -55,7 +55,10 @@ func (in *Input) resizing() bool {
 	for _, list := range [][]corev1.Container{in.Pod.Spec.InitContainers, in.Pod.Spec.Containers} {
 		for i := range list {
 			latest := in.Runtime.Latest(list[i].Name)
-			if cpu, memory := resource.Pending(&list[i], latest.Limits()); latest.Running() && (cpu || memory) {
+			if !latest.Running() {
+				continue
+			}
+			if cpu, memory := resource.Pending(&list[i], latest.Limits()); cpu || memory || resource.RequestPending(&list[i], latest.GetAnnotations()) {
 				return true
 			}
 		}

@@ -69,7 +69,7 @@ func (in *Input) container(c *corev1.Container, old *corev1.ContainerStatus, kin
 	}
 	switch {
 	case out.State.Running != nil:
-		out.Resources = resource.Actual(c, latest.Limits())
+		out.Resources = resource.Actual(c, latest.Limits(), latest.GetAnnotations())
 	case kind != ephemeralContainer && out.ContainerID != "": // what its next run gets
 		out.Resources = c.Resources.DeepCopy()
 	}
