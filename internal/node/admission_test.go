@@ -42,8 +42,10 @@ func (w *world) wantRejected(name, reason, message string) {
 func TestRejectedPods(t *testing.T) {
 	windows := func(p *corev1.Pod) { p.Spec.OS = &corev1.PodOS{Name: corev1.Windows} }
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, asks("windows", "1Mi", windows), asks("huge", "5Gi"), asks("one", "3Gi"))
-		w.create(asks("two", "2Gi"))
+		w := newWorld(t)
+		for _, p := range []*corev1.Pod{asks("windows", "1Mi", windows), asks("huge", "5Gi"), asks("one", "3Gi"), asks("two", "2Gi")} {
+			w.create(p)
+		}
 		w.wait(time.Second)
 		for range 2 { // and a new agent leaves it at that
 			w.wantRejected("windows", "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
