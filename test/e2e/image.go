@@ -47,6 +47,9 @@ func images(busybox, programs string) (map[string]v1.Image, error) {
 	}
 	add("pause:3.10.2", v1.Config{Entrypoint: []string{"/agnhost", "pause"}}, agnhost[0])
 	add(released+"busybox:1.37.0-2", v1.Config{Cmd: []string{"sh"}})
+	add(released+"glibc-dns-testing:2.1.1", v1.Config{Cmd: []string{"sh"}})
+	add(released+"kitten:1.8", v1.Config{}, // mounted as a volume, whose files a spec reads
+		image.File{Name: "data.json", Mode: 0o644, Content: []byte(`{"image": "kitten.jpg"}`)}, image.File{Name: "etc/os-release", Mode: 0o644, Content: []byte("NAME=\"Alpine Linux\"\n")})
 	add(released+"nonroot:1.5", v1.Config{Cmd: []string{"sh"}, User: "1234"})
 	add(released+"ipc-utils:1.4", v1.Config{Cmd: []string{"sh"}})
 	add(released+"nonewprivs:1.4", v1.Config{Cmd: []string{"nnp"}}, program("nonewprivs", "usr/local/bin/nnp", 0o6755))
