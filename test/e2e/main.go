@@ -79,6 +79,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := suite.Redirect(filepath.Join(i.DataDir, "certs.d"), registry.URL, "registry.k8s.io"); err != nil {
 		return err
 	}
+	i.Flags = append(i.Flags, "--listen", strings.Replace(i.Listen, "127.0.0.1", "0.0.0.0", 1)) // for those in Pods as well
 	if err := i.Up(ctx); err != nil {
 		return err
 	}
