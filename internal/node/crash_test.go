@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -55,6 +56,25 @@ func TestCrashLoop(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCrashOfAnotherImage: a back-off is the image's; another one is tried at once.
+func TestCrashOfAnotherImage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simplePod())
+		for range 2 {
+			w.rt.exit(t, "app", 1)
+			synctest.Wait()
+		}
+		if s := w.get().Status.ContainerStatuses[0]; state(s) != "waiting CrashLoopBackOff" {
+			t.Fatalf("after two crashes: %s", state(s))
+		}
+		w.update(func(p *corev1.Pod) { p.Spec.Containers[0].Image = "better" })
+		w.wait(time.Second)
+		if s := w.get().Status.ContainerStatuses[0]; state(s) != "running" {
+			t.Errorf("with another image: %s %+v", state(s), s.State.Waiting)
+		}
+	})
 }
 
 // TestTakenDown: what `mayfly down` or a reboot ended is no crash.

@@ -55,7 +55,7 @@ func (w *Worker) picture() picture {
 	at, source := epoch(w.spec, w.rt)
 	return picture{
 		pod: w.spec, last: &last, rt: w.rt, now: time.Now(), epoch: at, source: source,
-		pause:   w.crash.Pause,
+		pause:   func(c *corev1.Container, ended time.Time) time.Duration { return w.crash.Pause(Hash(c), ended) },
 		forced:  func(id string) bool { return w.restart[id] },
 		started: w.startedNow,
 		failed: func(name string) probe.Kind {

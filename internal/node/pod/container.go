@@ -64,7 +64,7 @@ func (w *Worker) startContainer(ctx context.Context, s start) time.Duration {
 	sandbox := w.rt.Sandbox()
 	l := launch{start: s, pod: w.spec, sandbox: sandbox.GetId(), rt: w.rt, told: &later{}}
 	if l.rt.Latest(name).Exited() {
-		l.pause = w.crash.Next(name, time.Now())
+		l.pause = w.crash.Next(Hash(s.container), time.Now())
 	}
 	w.spawnKnown(ctx, name, func(ctx context.Context) bool {
 		config, err := w.sandboxConfig(l.pod, sandbox.GetMetadata().GetAttempt())

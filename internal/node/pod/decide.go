@@ -21,7 +21,7 @@ type picture struct {
 	rt   *runtime.Pod
 	now  time.Time
 	// pause is the back-off of a container, counted from its end.
-	pause func(name string, ended time.Time) time.Duration
+	pause func(c *corev1.Container, ended time.Time) time.Duration
 	// forced tells that a container was killed in order to be started again.
 	forced func(id string) bool
 	// started tells whether a running container has passed its startup probe.
@@ -280,7 +280,7 @@ func (d *decision) ended(p picture, c *corev1.Container, latest *runtime.Contain
 	if latest.GetFinishedAt() == 0 {
 		ended = p.now
 	}
-	pause := p.pause(c.Name, ended)
+	pause := p.pause(c, ended)
 	if left := ended.Add(pause).Sub(p.now); left > 0 {
 		d.backing[c.Name] = backing{pause: pause, left: left}
 		return

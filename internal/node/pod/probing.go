@@ -2,6 +2,7 @@ package pod
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,11 +42,14 @@ func (w *Worker) startProbing(ctx context.Context, c *corev1.Container) {
 	ctx, stop := context.WithCancel(ctx)
 	target := probe.Target{Pod: pod, Container: c, ContainerID: latest.GetId(), IP: ip, StartedAt: time.Unix(0, latest.GetStartedAt())}
 	group := probe.NewGroup(target, w.Check, w.Wake, func(kind probe.Kind, output string, err error) {
-		if err != nil {
+		switch {
+		case errors.Is(err, probe.ErrRedirected):
+			w.event(pod, c.Name, corev1.EventTypeWarning, "ProbeWarning", "%s probe warning: %s", kind, output)
+		case err != nil:
 			w.event(pod, c.Name, corev1.EventTypeWarning, "Unhealthy", "%s probe errored and resulted in unknown state: %v", kind, err)
-			return
+		default:
+			w.event(pod, c.Name, corev1.EventTypeWarning, "Unhealthy", "%s probe failed: %s", kind, output)
 		}
-		w.event(pod, c.Name, corev1.EventTypeWarning, "Unhealthy", "%s probe failed: %s", kind, output)
 	})
 	w.probes[latest.GetId()] = &probing{Group: group, stop: stop}
 	w.tasks.Go(func() { group.Run(ctx) })

@@ -68,7 +68,7 @@ func (d *decision) renew(p picture) bool {
 	}
 	if latest := p.rt.Latest(p.source.Name); p.former(latest) {
 		ended := time.Unix(0, p.epoch)
-		pause := p.pause(p.source.Name, ended)
+		pause := p.pause(p.source, ended)
 		if left := ended.Add(pause).Sub(p.now); left > 0 {
 			d.backing[p.source.Name] = backing{pause: pause, left: left}
 			return true

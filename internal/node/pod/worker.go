@@ -27,7 +27,7 @@ type Worker struct {
 	writer *status.Writer
 	wake   chan struct{}
 	tasks  sync.WaitGroup
-	crash  *backoff.Backoff // of containers that end
+	crash  *backoff.Backoff // of containers that end, by Hash: another image begins anew
 	retry  *backoff.Backoff // of everything else
 
 	mu   sync.Mutex
@@ -259,7 +259,7 @@ func (w *Worker) recall(rt *runtime.Pod) {
 			continue
 		}
 		if pause, err := time.ParseDuration(c.GetAnnotations()[annotationBackOff]); err == nil {
-			w.crash.Recall(name, pause, time.Unix(0, c.GetCreatedAt()))
+			w.crash.Recall(c.GetAnnotations()[annotationHash], pause, time.Unix(0, c.GetCreatedAt()))
 		}
 	}
 }

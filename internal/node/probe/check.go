@@ -137,8 +137,11 @@ func checkHTTP(ctx context.Context, t Target, get *corev1.HTTPGetAction) (bool, 
 	if err != nil {
 		return false, err.Error(), nil
 	}
-	if answer.StatusCode >= 200 && answer.StatusCode < 400 {
+	switch {
+	case answer.StatusCode >= 200 && answer.StatusCode < 300:
 		return true, string(body), nil
+	case answer.StatusCode >= 300 && answer.StatusCode < 400:
+		return true, "Probe terminated redirects, Response body: " + string(body), ErrRedirected
 	}
 	return false, fmt.Sprintf("HTTP probe failed with statuscode: %d", answer.StatusCode), nil
 }

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -30,7 +31,11 @@ type Target struct {
 	StartedAt time.Time
 }
 
-// Check runs one probe once. The error says that the probe itself could not be run, which counts as nothing.
+// ErrRedirected comes with success: the answer sent the probe to another host, where it did not follow.
+var ErrRedirected = errors.New("probe was sent to another host")
+
+// Check runs one probe once. The error, but for ErrRedirected, says that the probe itself could not be run, which counts
+// as nothing.
 type Check func(ctx context.Context, t Target, p *corev1.Probe) (ok bool, output string, err error)
 
 // Group runs the probes of one Target.
@@ -38,7 +43,7 @@ type Group struct {
 	target  Target
 	check   Check
 	changed func()
-	// event reports a probe that failed.
+	// event reports a probe that failed, or has something to tell besides its success.
 	event func(kind Kind, output string, err error)
 
 	mu             sync.Mutex
@@ -139,10 +144,10 @@ func (g *Group) loop(ctx context.Context, kind Kind, p *corev1.Probe) outcome {
 		if ctx.Err() != nil {
 			return done
 		}
-		if !ok {
+		if !ok || err != nil {
 			g.event(kind, output, err)
 		}
-		if err == nil {
+		if ok || err == nil {
 			if end, stop := g.judge(kind, counter.add(ok)); stop {
 				return end
 			}

@@ -3,6 +3,11 @@ package probe
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -120,6 +125,34 @@ func TestPort(t *testing.T) {
 	for name, want := range map[string]int{"http": 8080, "81": 81, "none": 0} {
 		if got, err := Port(c, intstr.Parse(name)); got != want || (err != nil) != (want == 0) {
 			t.Errorf("%s: %d, %v", name, got, err)
+		}
+	}
+}
+
+// TestRedirect: a redirect to the same host is followed, one to another is a success with a warning.
+func TestRedirect(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if to := r.URL.Query().Get("to"); to != "" {
+			http.Redirect(w, r, to, http.StatusFound)
+			return
+		}
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	defer server.Close()
+	at, err := netip.ParseAddrPort(strings.TrimPrefix(server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := NewCheck(nil)
+	for to, c := range map[string]struct {
+		ok   bool
+		want error
+	}{"/": {false, nil}, "http://203.0.113.1/": {true, ErrRedirected}} {
+		p := &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
+			Host: at.Addr().String(), Port: intstr.FromInt32(int32(at.Port())), Path: "/?to=" + url.QueryEscape(to),
+		}}}
+		if ok, output, err := check(t.Context(), Target{Container: &corev1.Container{}}, p); ok != c.ok || !errors.Is(err, c.want) {
+			t.Errorf("%s: %v %q %v", to, ok, output, err)
 		}
 	}
 }
