@@ -261,6 +261,35 @@ func TestStopAtStart(t *testing.T) {
 	}
 }
 
+// TestStopDuringStart: whoever stops a sandbox while a container starts finds it never started, or killed; a start that
+// was cut off is no error of the container's.
+func TestStopDuringStart(t *testing.T) {
+	f := newFixture(t)
+	for round := range 10 {
+		pod, config := f.pod(fmt.Sprint("web", round))
+		id := f.create(pod, config, "app")
+		started := make(chan error, 1)
+		go func() {
+			_, err := f.StartContainer(t.Context(), &runtimev1.StartContainerRequest{ContainerId: id})
+			started <- err
+		}()
+		time.Sleep(time.Duration(round) * time.Millisecond)
+		if _, err := f.StopPodSandbox(t.Context(), &runtimev1.StopPodSandboxRequest{PodSandboxId: pod}); err != nil {
+			t.Fatal(err)
+		}
+		err := <-started
+		got, lookErr := f.ContainerStatus(t.Context(), &runtimev1.ContainerStatusRequest{ContainerId: id})
+		switch {
+		case err != nil && lookErr != nil: // never started, and removed with its sandbox
+		case lookErr != nil:
+			t.Errorf("started, and gone: %v", lookErr)
+		case err != nil && got.GetStatus().GetState() == runtimev1.ContainerState_CONTAINER_CREATED:
+		case got.GetStatus().GetExitCode() != 137:
+			t.Errorf("start: %v; status %v", err, got.GetStatus())
+		}
+	}
+}
+
 // TestFreshContainer: what every container has mounted leaves no trace in its own layer, and it gets the kernel's usual
 // timer slack whatever its monitor has.
 func TestFreshContainer(t *testing.T) {

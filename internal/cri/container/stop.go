@@ -14,10 +14,13 @@ import (
 )
 
 // Stop ends a container: its stop signal first, after grace SIGKILL to all of its processes. One that does not run is
-// left alone. It returns once the end is recorded.
+// left alone. It returns once the end is recorded. A start that is under way has its turn first, or what it starts would
+// outlive this.
 func (s *Service) Stop(ctx context.Context, c *Container, grace time.Duration) error {
-	client := s.monitor(c)
-	if !c.Running() || client == nil {
+	c.life.Lock()
+	running, client := c.Running(), s.monitor(c)
+	c.life.Unlock()
+	if !running || client == nil {
 		return nil
 	}
 	if grace > 0 {
