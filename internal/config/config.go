@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/component-helpers/node/util/sysctl"
 )
 
 // Environment variables that stand in for --data-dir and --run-dir in every verb.
@@ -51,6 +52,9 @@ type Instance struct {
 	CgroupDriver string
 	// PodMaxPIDs is how many tasks a Pod may have; 0 is any number.
 	PodMaxPIDs int64
+	// UnsafeSysctls are sysctls that Pods may set beside those that are safe, by name or, with a * at the end, by how they
+	// begin.
+	UnsafeSysctls []string
 	// NRI lets plugins of the Node Resource Interface connect to the runtime.
 	NRI bool
 	// ImageGCHigh and ImageGCLow, in percent of the disk, say when unused images are removed, and when that ends.
@@ -214,6 +218,11 @@ func (i Instance) Validate() error {
 	}
 	if i.PodMaxPIDs < 0 {
 		errs = append(errs, fmt.Errorf("--pod-max-pids %d: say a number of processes and threads, or 0 for any number", i.PodMaxPIDs))
+	}
+	for _, name := range i.UnsafeSysctls {
+		if ns, _, _ := sysctl.GetNamespace(name); ns == sysctl.UnknownNamespace {
+			errs = append(errs, fmt.Errorf("--allowed-unsafe-sysctls %q: a Pod has no such sysctl of its own, only of net., fs.mqueue., kernel.shm*, kernel.msg*, kernel.sem", name))
+		}
 	}
 	if i.CgroupDriver != CgroupFS && i.CgroupDriver != CgroupSystemd {
 		errs = append(errs, fmt.Errorf("--cgroup-driver %q: say %s or %s", i.CgroupDriver, CgroupFS, CgroupSystemd))

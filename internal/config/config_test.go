@@ -71,6 +71,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"same family":   {func(i *Instance) { i.PodCIDRs = []string{"10.0.0.0/16", "10.1.0.0/16"} }, "families"},
 		"node name":     {func(i *Instance) { i.NodeName = "UPPER" }, "--node-name"},
 		"pod pids":      {func(i *Instance) { i.PodMaxPIDs = -1 }, "--pod-max-pids"},
+		"sysctl":        {func(i *Instance) { i.UnsafeSysctls = []string{"net.*", "vm.swappiness"} }, "vm.swappiness"},
 		"cgroup driver": {func(i *Instance) { i.CgroupDriver = "cgroup" }, "--cgroup-driver"},
 		"one dir":       {func(i *Instance) { i.RunDir = i.DataDir }, "--run-dir"},
 		"cni":           {func(i *Instance) { i.CNIConfDir = "/nowhere" }, "--cni-conf-dir /nowhere"},

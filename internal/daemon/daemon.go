@@ -221,6 +221,7 @@ func (d *daemon) assembleClients() (err error) {
 		CgroupRoot:      d.instance.CgroupRoot(),
 		Cgroups:         d.runtime,
 		PodPIDs:         d.instance.PodMaxPIDs,
+		UnsafeSysctls:   d.instance.UnsafeSysctls,
 		PodCIDR:         d.instance.PodCIDRs[0],
 		API:             d.listener.Addr().(*net.TCPAddr).AddrPort(),
 		ImageGCHigh:     d.instance.ImageGCHigh,

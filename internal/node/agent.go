@@ -183,13 +183,15 @@ func (a *Agent) podNode(ctx context.Context, recorder record.EventRecorder) (*po
 		Slices:      slices,
 		Cgroups:     a.cfg.Cgroups,
 		PodPIDs:     a.cfg.PodPIDs,
-		API:         a.cfg.API,
-		HostIPs:     []string{a.address},
-		Capacity:    capacity,
-		Allocatable: capacity,
-		Claimed:     a.pods.claimed,
-		Freed:       a.pods.freed,
-		Caps:        a.cfg.caps(a.machine.memory, a.runtimeName == ownRuntime || unifiedCgroups()),
+
+		UnsafeSysctls: a.cfg.UnsafeSysctls,
+		API:           a.cfg.API,
+		HostIPs:       []string{a.address},
+		Capacity:      capacity,
+		Allocatable:   capacity,
+		Claimed:       a.pods.claimed,
+		Freed:         a.pods.freed,
+		Caps:          a.cfg.caps(a.machine.memory, a.runtimeName == ownRuntime || unifiedCgroups()),
 	}, nil
 }
 

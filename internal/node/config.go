@@ -40,6 +40,8 @@ type Config struct {
 	Cgroups pod.Cgroups
 	// PodPIDs is how many tasks a Pod may have; 0 is any number.
 	PodPIDs int64
+	// UnsafeSysctls are sysctls that Pods may set beside the safe ones, by name or, with a * at the end, by how they begin.
+	UnsafeSysctls []string
 	// PodCIDR is told to the runtime and stands in the Node's spec.
 	PodCIDR string
 	// DNS is how Pods find names.

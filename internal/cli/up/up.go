@@ -53,6 +53,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	f.StringVar(&o.instance.CNIBinDir, "cni-bin-dir", o.instance.CNIBinDir, "directories of CNI's plugins, with colons between")
 	f.StringToStringVar(&o.instance.RuntimeHandlers, "runtime-handler", nil, "OCI runtime for Pods whose RuntimeClass has the handler NAME, as NAME=PATH; may be repeated")
 	f.Int64Var(&o.instance.PodMaxPIDs, "pod-max-pids", o.instance.PodMaxPIDs, "how many processes and threads a Pod may have; 0 for any number")
+	f.StringSliceVar(&o.instance.UnsafeSysctls, "allowed-unsafe-sysctls", nil, "sysctls that Pods may set beside those that are safe; a * at the end stands for any end")
 	f.StringVar(&o.instance.CgroupDriver, "cgroup-driver", o.instance.CgroupDriver, "who makes the cgroups of Pods: cgroupfs for Mayfly itself, or systemd")
 	f.BoolVar(&o.instance.NRI, "nri", false, "let plugins of the Node Resource Interface change Pods and containers; they connect to RUN-DIR/nri.sock")
 	f.IntVar(&o.instance.ImageGCHigh, "image-gc-high-threshold", o.instance.ImageGCHigh, "percent of the disk in use from which on unused images are removed, 100 for never")

@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/mayfly-run/mayfly/internal/node/resource"
+	"github.com/mayfly-run/mayfly/internal/node/security"
 	"github.com/mayfly-run/mayfly/internal/node/status"
 )
 
@@ -36,6 +37,8 @@ func (w *Worker) rejection(pod *corev1.Pod) *status.Verdict {
 		reason, message = reasonOS, "Failed to admit pod as the OS field doesn't match node OS"
 	} else if name, lack := resource.Lack(pod, w.Claimed(w.uid), w.Allocatable); name != "" {
 		reason, message = "OutOf"+string(name), lack
+	} else if forbidden := security.ForbiddenSysctl(pod, w.UnsafeSysctls); forbidden != "" {
+		reason, message = security.ReasonSysctl, forbidden
 	}
 	if reason == "" {
 		return nil

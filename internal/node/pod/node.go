@@ -43,6 +43,8 @@ type Node struct {
 	// Cgroups limits Pods' cgroups, PodPIDs the tasks in each; nil and 0 leave them without limits.
 	Cgroups Cgroups
 	PodPIDs int64
+	// UnsafeSysctls are those that Pods may set beside the safe ones, see [security.ForbiddenSysctl].
+	UnsafeSysctls []string
 	// API is where the API server listens.
 	API netip.AddrPort
 	// HostIPs are the node's addresses, the first one of the primary family.
