@@ -17,4 +17,9 @@ go build -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -
 	$upstream/cmd/kubectl $upstream/test/images/agnhost $upstream/test/images/nonewprivs github.com/onsi/ginkgo/v2/ginkgo
 install -m 0644 "$(go list -f '{{.Dir}}' $upstream/test/images/agnhost)"/porter/localhost.{crt,key} "$dir/"
 cd ../..
-exec go run ./test/e2e "$@"
+go build -o "$dir/run" ./test/e2e
+# In a network of its own: the API server listens on all addresses, so that Pods reach it, and nobody else does.
+exec unshare --net bash -c '
+	ip link set lo up
+	ip link add e2e type bridge && ip address add 192.0.2.2/24 dev e2e && ip link set e2e up && ip route add default via 192.0.2.1
+	exec "$@"' e2e "$dir/run" "$@"

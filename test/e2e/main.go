@@ -117,7 +117,7 @@ func runSuite(ctx context.Context, i *harness.Instance, o options, skip, report 
 	cmd := i.Command(ctx, filepath.Join(programs, "ginkgo"), "--json-report="+filepath.Base(report), "--output-dir="+filepath.Dir(report), "--no-color", "--timeout=6h",
 		"--procs="+strconv.Itoa(o.procs), "--skip="+skip, "--label-filter="+o.label, "--focus="+o.focus, filepath.Join(programs, "e2e.test"), "--",
 		"-kubeconfig="+i.Kubeconfig, "-kubectl-path="+wrapper, "-provider=skeleton", "-node-os-distro=debian", "-dump-logs-on-failure=false")
-	cmd.Env = append(cmd.Env, "KUBECTL="+filepath.Join(programs, "kubectl"))
+	cmd.Env = append(cmd.Env, "KUBECTL="+filepath.Join(programs, "kubectl"), "GOPROXY=off") // ginkgo asks Go for its own version
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	err = cmd.Run()
