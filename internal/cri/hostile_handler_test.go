@@ -17,10 +17,10 @@ func TestHostileHandlers(t *testing.T) {
 	eachHandler(t, func(t *testing.T, f *fixture, pod string, config *runtimev1.PodSandboxConfig) {
 		const limit = 60
 		beside := f.run(pod, config, "beside")
-		bomb := f.run(pod, config, "bomb", shell("bomb() { bomb | bomb & }; bomb; while :; do :; done"), func(c *runtimev1.ContainerConfig) {
-			c.Linux.Resources = &runtimev1.LinuxContainerResources{CpuShares: 128, Unified: map[string]string{"pids.max": fmt.Sprint(limit)}}
+		bomb := f.run(pod, config, "bomb", shell(forkBomb), func(c *runtimev1.ContainerConfig) {
+			c.Linux.Resources = &runtimev1.LinuxContainerResources{CpuShares: 2, Unified: map[string]string{"pids.max": fmt.Sprint(limit)}}
 		})
-		f.until("the bomb has gone off", func() bool { return len(f.inside(bomb)) >= limit/2 })
+		f.until("the bomb has gone off", func() bool { return len(f.inside(bomb)) >= limit/4 })
 		if n := len(f.inside(bomb)); n > limit {
 			t.Errorf("%d processes in a container of %d", n, limit)
 		}
