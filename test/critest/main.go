@@ -7,7 +7,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -139,7 +138,6 @@ func startRuntime(dir, handler string) (endpoint, plugins string, halt func() er
 	}
 }
 
-// runSuite takes failed specs for no error: the report tells.
 func runSuite(ctx context.Context, o options, endpoint, plugins, report string) error {
 	cmd := exec.CommandContext(ctx, o.suite, "-runtime-endpoint="+endpoint, "-image-endpoint="+endpoint, "-nri-socket="+plugins,
 		"-ginkgo.json-report="+report, "-ginkgo.no-color", "-test.timeout=30m")
@@ -149,12 +147,5 @@ func runSuite(ctx context.Context, o options, endpoint, plugins, report string) 
 	if o.focus != "" {
 		cmd.Args = append(cmd.Args, "-ginkgo.focus="+o.focus)
 	}
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && ctx.Err() == nil {
-		return nil
-	}
-	return cmp.Or(ctx.Err(), err)
+	return suite.Run(ctx, cmd)
 }

@@ -8,14 +8,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -104,7 +102,6 @@ func absent(l suite.List) string {
 	return strings.Join(parts, "|")
 }
 
-// runSuite takes failed specs for no error: the report tells.
 func runSuite(ctx context.Context, i *harness.Instance, o options, skip, report string) error {
 	programs, err := filepath.Abs(o.programs)
 	if err != nil {
@@ -118,12 +115,5 @@ func runSuite(ctx context.Context, i *harness.Instance, o options, skip, report 
 		"--procs="+strconv.Itoa(o.procs), "--skip="+skip, "--label-filter="+o.label, "--focus="+o.focus, filepath.Join(programs, "e2e.test"), "--",
 		"-kubeconfig="+i.Kubeconfig, "-kubectl-path="+wrapper, "-provider=skeleton", "-node-os-distro=debian", "-dump-logs-on-failure=false")
 	cmd.Env = append(cmd.Env, "KUBECTL="+filepath.Join(programs, "kubectl"), "GOPROXY=off") // ginkgo asks Go for its own version
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && ctx.Err() == nil {
-		return nil
-	}
-	return cmp.Or(ctx.Err(), err)
+	return suite.Run(ctx, cmd)
 }

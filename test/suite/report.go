@@ -3,10 +3,13 @@
 package suite
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 )
 
@@ -37,6 +40,18 @@ func ReadList(path string) (List, error) {
 // Result is what came of one spec: its full name, its state in ginkgo's words, why it failed or was skipped.
 type Result struct {
 	Name, State, Message string
+}
+
+// Run runs a suite, made with exec.CommandContext of ctx, and takes failed specs for no error: the report tells.
+func Run(ctx context.Context, cmd *exec.Cmd) error {
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() == nil {
+		return nil
+	}
+	return cmp.Or(ctx.Err(), err)
 }
 
 // ReadReport reads ginkgo's JSON report.

@@ -39,7 +39,6 @@ type Lookup interface {
 type Tokens struct {
 	issuer string
 	signer jose.Signer
-	public crypto.PublicKey
 	// verifying is the public key as others may have it.
 	verifying jose.JSONWebKey
 	lookup    Lookup
@@ -53,18 +52,19 @@ func NewTokens(keyFile, issuer string, lookup Lookup) (*Tokens, error) {
 	}
 	t := &Tokens{issuer: issuer, lookup: lookup}
 	var algorithm jose.SignatureAlgorithm
+	var public crypto.PublicKey
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
-		algorithm, t.public = jose.RS256, &k.PublicKey
+		algorithm, public = jose.RS256, &k.PublicKey
 	case *ecdsa.PrivateKey:
-		t.public = &k.PublicKey
+		public = &k.PublicKey
 		if algorithm, err = curve(k); err != nil {
 			return nil, err
 		}
 	default:
 		return nil, fmt.Errorf("service-account key %s: unsupported %T", keyFile, key)
 	}
-	id, err := keyID(t.public)
+	id, err := keyID(public)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func NewTokens(keyFile, issuer string, lookup Lookup) (*Tokens, error) {
 	if err != nil {
 		return nil, fmt.Errorf("service-account signer: %w", err)
 	}
-	t.verifying = jose.JSONWebKey{Key: t.public, KeyID: id, Algorithm: string(algorithm), Use: "sig"}
+	t.verifying = jose.JSONWebKey{Key: public, KeyID: id, Algorithm: string(algorithm), Use: "sig"}
 	return t, nil
 }
 
@@ -161,7 +161,7 @@ func (t *Tokens) AuthenticateToken(ctx context.Context, raw string) (*authentica
 	}
 	var claims jwt.Claims
 	var k private
-	if err := token.Claims(t.public, &claims, &k); err != nil {
+	if err := token.Claims(t.verifying.Key, &claims, &k); err != nil {
 		return nil, false, errors.New("invalid signature")
 	}
 	if claims.Issuer != t.issuer {
